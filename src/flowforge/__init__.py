@@ -1,0 +1,3 @@
+"""FlowForge: workflow automation that loses nothing."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Domain-free ground: errors, values, clock, ids, settings, database, keys, objects, egress, telemetry."""

@@ -1,0 +1,1 @@
+"""The workflow language: documents, graph, checks, expressions. No I/O."""

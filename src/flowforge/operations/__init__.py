@@ -1,0 +1,1 @@
+"""What an operation is, and the registry of all that are installed. No I/O."""

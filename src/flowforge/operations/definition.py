@@ -1,0 +1,139 @@
+"""What an operation is: one typed function, defined once, served everywhere.
+
+From one `Operation` come the step kind in a workflow, its form, its reference page, the CLI call and, later, the REST endpoint and
+the MCP tool.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from typing import Any, Protocol
+
+from pydantic import BaseModel
+
+from flowforge.kit.values import JsonObject, JsonValue
+
+
+class Nature(StrEnum):
+    """What running the operation means for the engine."""
+
+    PURE = "pure"
+    """No effect outside, the same result again: runs inside a turn, needs no commit of its own, is an expression function too."""
+    EFFECT = "effect"
+    """Touches the world: planned in the journal before it begins, its outcome committed before the next one begins."""
+    HEAVY = "heavy"
+    """An effect that keeps a processor busy: runs in a process pool."""
+
+
+class FatalError(Exception):
+    """Raise to fail the step for good: it is never retried. `code` is the error code that the workflow sees."""
+
+    def __init__(self, message: str, *, code: str = "fatal", details: JsonValue = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.details = details
+
+
+class RetryableError(Exception):
+    """Raise to fail the attempt; the step's `retry` decides whether another follows.
+
+    `after_ms` is the least delay before it, in milliseconds (a server's Retry-After), capped at 1 h by the engine.
+    """
+
+    def __init__(
+        self, message: str, *, code: str = "retryable", details: JsonValue = None, after_ms: int | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.details = details
+        self.after_ms = after_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One worked call, shown in the reference and run by its test."""
+
+    title: str
+    parameters: JsonObject
+    result: JsonValue = None
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorCode:
+    """An error code that an operation can give, with the sentence that explains it."""
+
+    code: str
+    meaning: str
+    retryable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """What an operation with several ports returns: by which port the step leaves, and its result."""
+
+    port: str
+    result: BaseModel | JsonValue
+
+
+class OperationContext(Protocol):
+    """What the engine hands to a running effect. Pure operations get none.
+
+    `services` holds what the composition root wired in (egress client, file roots, object store), by its type.
+    """
+
+    run_id: str
+    step: str
+    attempt: int
+    idempotency_key: str
+
+    def service(self, kind: type[Any]) -> Any: ...
+
+    def log(self, level: str, message: str, **fields: JsonValue) -> None: ...
+
+
+OperationFunction = Callable[..., Awaitable[Any]] | Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """An operation: its facts, its models and its function.
+
+    `secret_parameters` and `url_parameters` are dotted paths of parameters (`headers`, `auth.token`): everything below a secret path
+    may hold `${{ secrets.NAME }}`; in a URL parameter inserted values are percent-encoded.
+    """
+
+    name: str
+    version: int
+    title: str
+    description: str
+    category: str
+    icon: str
+    nature: Nature
+    parameters: type[BaseModel]
+    result: type[BaseModel] | None
+    function: OperationFunction = field(repr=False)
+    ports: tuple[str, ...] = ("done",)
+    errors: tuple[ErrorCode, ...] = ()
+    permission: str = "operation:call"
+    secret_parameters: frozenset[str] = frozenset()
+    url_parameters: frozenset[str] = frozenset()
+    target: Callable[[Mapping[str, Any]], str] | None = None
+    """Names the host or resource that an effect touches, for the effects ledger; gets the evaluated parameters."""
+    examples: tuple[Example, ...] = ()
+
+    @cached_property
+    def parameters_schema(self) -> JsonObject:
+        """JSON Schema (2020-12) of the parameters, as a caller gives them."""
+        return self.parameters.model_json_schema(by_alias=True, mode="validation")
+
+    @cached_property
+    def result_schema(self) -> JsonObject:
+        """JSON Schema (2020-12) of the result; `{}` where any JSON may come."""
+        return {} if self.result is None else self.result.model_json_schema(by_alias=True, mode="serialization")
+
+    @property
+    def is_pure(self) -> bool:
+        return self.nature is Nature.PURE

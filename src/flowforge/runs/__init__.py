@@ -1,0 +1,1 @@
+"""Runs: start, inspect, cancel, repair, search, export."""

@@ -1,0 +1,1 @@
+"""The operations themselves, one function in one file each."""

@@ -1,0 +1,1 @@
+"""Secrets and variables of a workspace, encrypted at rest."""

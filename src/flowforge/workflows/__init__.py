@@ -1,0 +1,1 @@
+"""Workflow definitions: drafts, versions, publishing, import and export."""

@@ -42,9 +42,7 @@ class RetryableError(Exception):
     `after_ms` is the least delay before it, in milliseconds (a server's Retry-After), capped at 1 h by the engine.
     """
 
-    def __init__(
-        self, message: str, *, code: str = "retryable", details: JsonValue = None, after_ms: int | None = None
-    ) -> None:
+    def __init__(self, message: str, *, code: str = "retryable", details: JsonValue = None, after_ms: int | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.code = code

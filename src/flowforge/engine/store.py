@@ -1,0 +1,322 @@
+"""The store port: everything the engine asks of a database, in a dozen methods.
+
+One conformance suite (tests/engine/conformance) holds for every implementation. All methods are synchronous: the executor calls them from
+its writer thread (or inline where commits are fast). Each method is one transaction unless it says otherwise; every time is milliseconds
+since 1970 (UTC) by the database's clock.
+
+Authority: a run has an owner (a worker's number) *xor* a queue row. Only the owner at the run's present epoch may append; each claim
+raises the epoch and occupies a seq with `run.claimed`. `mail` counts the messages ever delivered to a run: finishing and releasing are
+conditional on having seen them all, so that no message is lost.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final, Protocol
+
+FAR_FUTURE_MS: Final = 2**62
+"""`due_at` of a run that waits for mail only."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlotScope:
+    """A limit on open runs: at most `limit` runs hold a slot of `scope`. `when_full`: queue, reject or cancel_oldest."""
+
+    scope: str
+    limit: int
+    when_full: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """A run to be born. `body` is its first journal row (seq 1), a JSON list that begins with `run.started`.
+
+    `no` = worker number << 32 | counter of the worker, so that it needs no round trip. `owner` None: it is queued, due at `due_at`.
+    `dedup` is unique per workspace, (parent_no, parent_key) is unique.
+    """
+
+    no: int
+    id: str
+    workspace_id: str
+    workflow_id: str
+    workflow_name: str
+    version: int | None
+    digest: str
+    priority: int
+    actor: str
+    at: int
+    body: bytes
+    owner: int | None
+    due_at: int = 0
+    subject: str | None = None
+    parent_no: int | None = None
+    parent_key: str | None = None
+    fork_of: int | None = None
+    dedup: str | None = None
+    slot: SlotScope | None = None
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
+class NewMail:
+    """A message to a run. With a `dedup` the same message is taken once. `body` is JSON."""
+
+    run_no: int
+    kind: str
+    body: bytes
+    by: str
+    dedup: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """An unread inbox row."""
+
+    no: int
+    run_no: int
+    kind: str
+    body: bytes
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class WaitRow:
+    """A step that waits for a named event. `correlation` None takes any key. `since`: events from then on count."""
+
+    key: str
+    name: str
+    correlation: str | None
+    since: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The end of a run: its row's last state."""
+
+    status: str
+    error_code: str | None
+    error_key: str | None
+    """Groups like failures: `<step>:<code>`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """The run leaves memory: queued until `due_at` or mail. `status` is what lists show; `why` the cause, for `why` (JSON text)."""
+
+    status: str
+    due_at: int
+    why: str
+    snapshot: bytes | None = None
+    snapshot_format: int = 0
+
+
+@dataclass(slots=True)
+class Turn:
+    """One run's part of a commit: its journal row and whatever changes with it. All or nothing.
+
+    `seq` is the row's place; a born run's `start` already carries seq 1, so its turn row is 2 (or `body` is empty: no row).
+    `mail_seen`: how many messages the run has read; `mail_read`: the inbox rows that this turn consumed.
+    """
+
+    run_no: int
+    epoch: int
+    at: int
+    seq: int
+    body: bytes
+    events: int
+    mail_seen: int = 0
+    start: NewRun | None = None
+    finish: Finish | None = None
+    release: Release | None = None
+    children: Sequence[NewRun] = ()
+    mails: Sequence[NewMail] = ()
+    mail_read: Sequence[int] = ()
+    waits_added: Sequence[WaitRow] = ()
+    waits_removed: Sequence[str] = ()
+    slots_freed: Sequence[str] = ()
+    """Keys of steps that give their slot back."""
+    progressed: bool = False
+    """An outcome arrived: the count of crashes without progress starts anew."""
+
+
+class Verdict(StrEnum):
+    """What became of a turn."""
+
+    DONE = "done"
+    QUEUED = "queued"
+    """A start whose limit is full: the run exists and waits in the queue (not owned)."""
+    REJECTED = "rejected"
+    """A start whose limit is full and says `reject`: nothing is stored."""
+    DUPLICATE = "duplicate"
+    """A start whose `dedup` (or parent key) is known: nothing is stored; `run_id` names the run that is there."""
+    STALE = "stale"
+    """Someone else has claimed the run: nothing is stored, drop it."""
+    MAIL = "mail"
+    """Mail came before finish or release: nothing is stored; read it and turn again."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnResult:
+    verdict: Verdict
+    run_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JournalRow:
+    seq: int
+    epoch: int
+    at: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A run that is now ours: its new epoch (whose `run.claimed` is the last of `rows`), its history and its unread mail.
+
+    With a snapshot, `rows` are those behind `snapshot_seq`.
+    """
+
+    run_no: int
+    run_id: str
+    workspace_id: str
+    epoch: int
+    crashes: int
+    mail: int
+    rows: Sequence[JournalRow]
+    mails: Sequence[Mail]
+    snapshot: bytes | None = None
+    snapshot_seq: int = 0
+    snapshot_format: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimRequest:
+    """`suspects`: how many runs with crashes behind them may be among the claimed. `only`: claim no others (None: any).
+
+    `poison_limit`: a run with that many crashes without progress is claimed with `poison` in its `run.claimed`.
+    """
+
+    worker: int
+    limit: int
+    suspects: int = 1
+    only: Collection[int] | None = None
+    poison_limit: int = 3
+
+
+class Delivery(StrEnum):
+    DELIVERED = "delivered"
+    DUPLICATE = "duplicate"
+    FINISHED = "finished"
+    """The run has ended: nothing is stored."""
+    UNKNOWN = "unknown"
+    """No such run."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlotRequest:
+    """A step asks for a slot (`concurrency`) and a place in the rate (`rate_count` per `rate_per_ms`, evenly spaced: GCRA)."""
+
+    scope: str
+    run_no: int
+    key: str
+    concurrency: int | None
+    rate_count: int | None
+    rate_per_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SlotAnswer:
+    """`granted`, or when to ask again (None: as soon as another step of the scope ends)."""
+
+    granted: bool
+    retry_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """A named event for every run of the workspace that waits for it."""
+
+    workspace_id: str
+    name: str
+    correlation: str | None
+    body: bytes
+    by: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """What a sweep found: workers marked dead and how many runs went back to the queue."""
+
+    workers: Sequence[int]
+    runs: int
+
+
+class Store(Protocol):
+    """See the module. Raises StorageError where the database cannot be used now, StorageFullError where the disk is full."""
+
+    def now_ms(self) -> int:
+        """The database's clock, never ahead of it."""
+        ...
+
+    def register(self, name: str, expiry_ms: int) -> int:
+        """A new worker, alive for `expiry_ms`. Its number is never used again."""
+        ...
+
+    def beat(self, worker: int, expiry_ms: int) -> bool:
+        """Proof of life. False: it was declared dead and must drop all its runs."""
+        ...
+
+    def retire(self, worker: int) -> int:
+        """The worker leaves in order: what it still owns is queued, due now (why `released`), crashes unchanged. Returns how many."""
+        ...
+
+    def expire(self, known_dead: Collection[int] = ()) -> Expired:
+        """Marks workers dead whose time has passed, or which are known to be, and queues their runs (crashes + 1), 500 a transaction."""
+        ...
+
+    def alive(self) -> Mapping[int, str]:
+        """Workers not marked dead: number to name."""
+        ...
+
+    def commit(self, turns: Sequence[Turn]) -> Sequence[TurnResult]:
+        """The group commit: all turns in one transaction, durable when it returns; a turn that cannot be stored leaves alone."""
+        ...
+
+    def claim(self, request: ClaimRequest) -> Sequence[Claimed]:
+        """Takes the best due runs: workspaces in turn, then priority (0 first), then due time. Slots that they need are taken too."""
+        ...
+
+    def next_due(self) -> int | None:
+        """The earliest `due_at` in the queue, None if it is empty."""
+        ...
+
+    def deliver(self, mails: Sequence[NewMail]) -> Sequence[Delivery]:
+        """Stores messages and wakes their runs."""
+        ...
+
+    def mail(self, worker: int) -> Sequence[Mail]:
+        """Unread mail of the runs that the worker owns, oldest first."""
+        ...
+
+    def publish(self, event: NewEvent) -> int:
+        """Stores a named event, then (own transaction) delivers it to the runs that wait for it. Returns how many it reached."""
+        ...
+
+    def look_back(self, run_no: int, wait: WaitRow) -> int:
+        """Delivers events that came before the wait was there (24 h at most, from `since` on). Returns how many."""
+        ...
+
+    def acquire(self, requests: Sequence[SlotRequest]) -> Sequence[SlotAnswer]:
+        """Slots of steps. Asking again for a held slot grants it."""
+        ...
+
+    def load(self, run_no: int) -> Sequence[JournalRow]:
+        """The whole journal of a run, in order; empty if unknown."""
+        ...
+
+    def prune(self, before_ms: int, limit: int) -> Sequence[str]:
+        """Deletes at most `limit` runs that finished before that time, row last. Returns their ids."""
+        ...
+
+    def close(self) -> None: ...

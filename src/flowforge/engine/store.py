@@ -110,6 +110,18 @@ class Release:
     snapshot_format: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """What a step wrote to its run's log. `fields` is a JSON object."""
+
+    at: int
+    level: str
+    step: str
+    attempt: int
+    message: str
+    fields: bytes
+
+
 @dataclass(slots=True)
 class Turn:
     """One run's part of a commit: its journal row and whatever changes with it. All or nothing.
@@ -135,6 +147,7 @@ class Turn:
     waits_removed: Sequence[str] = ()
     slots_freed: Sequence[str] = ()
     """Keys of steps that give their slot back."""
+    logs: Sequence[LogLine] = ()
     progressed: bool = False
     """An outcome arrived: the count of crashes without progress starts anew."""
 
@@ -309,6 +322,14 @@ class Store(Protocol):
 
     def acquire(self, requests: Sequence[SlotRequest]) -> Sequence[SlotAnswer]:
         """Slots of steps. Asking again for a held slot grants it."""
+        ...
+
+    def define(self, digest: str, document: bytes) -> None:
+        """Keeps a definition by the digest of its canonical JSON; one that is there already stays."""
+        ...
+
+    def definition(self, digest: str) -> bytes | None:
+        """The canonical JSON of a definition."""
         ...
 
     def load(self, run_no: int) -> Sequence[JournalRow]:

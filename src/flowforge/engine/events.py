@@ -112,9 +112,8 @@ class StepPlanned(TypedDict):
     key: str
     digest: str
     target: NotRequired[str]
-    deadline: NotRequired[int]
-    parameters: NotRequired[JsonValue]
-    """Only where they could not be evaluated again to the same value (a join `first` in sight)."""
+    parameters: NotRequired[JsonObject]
+    """Packed (machine/packing.py). Only where they could not be evaluated again to the same value (a join `first` in sight)."""
     child: NotRequired[JsonObject]
     """Of `flow.call`: `no`, `run`, `workflow` (PinnedVersion) of the called run, `wait`."""
 
@@ -174,11 +173,12 @@ class StepParked(TypedDict):
 
 
 class LoopOpened(TypedDict):
-    """`items` only of a foreach; `window`: how many iterations may be open at once."""
+    """`items` and their `count` only of a foreach; `window`: how many iterations may be open at once."""
 
     type: Literal["loop.opened"]
     step: str
     window: int
+    count: NotRequired[int]
     items: NotRequired[list[JsonValue]]
     blob: NotRequired[BlobRef]
 
@@ -192,6 +192,8 @@ class LoopItem(TypedDict):
     value: NotRequired[JsonValue]
     error: NotRequired[ErrorValue]
     last: NotRequired[bool]
+    limit: NotRequired[bool]
+    """Of a repeat: its `limit` is reached without `until`; it fails."""
     next_at: NotRequired[int]
     """Of a repeat with `every`: when its next iteration begins."""
 

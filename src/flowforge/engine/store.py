@@ -32,7 +32,8 @@ class NewRun:
     """A run to be born. `body` is its first journal row (seq 1), a JSON list that begins with `run.started`.
 
     `no` = worker number << 32 | counter of the worker, so that it needs no round trip. `owner` None: it is queued, due at `due_at`.
-    `dedup` is unique per workspace, (parent_no, parent_key) is unique.
+    `dedup` is unique per workspace, (parent_no, parent_key) is unique. A run that is born owned has epoch 1, a queued one 0.
+    A run below a holder of its slot's scope needs no slot of its own. For a child, `reject` means `queue`.
     """
 
     no: int
@@ -166,12 +167,18 @@ class Verdict(StrEnum):
     """Someone else has claimed the run: nothing is stored, drop it."""
     MAIL = "mail"
     """Mail came before finish or release: nothing is stored; read it and turn again."""
+    UNSTORABLE = "unstorable"
+    """The database refuses its content (our bug): nothing is stored; `problem` says why. The other turns are not touched."""
 
 
 @dataclass(frozen=True, slots=True)
 class TurnResult:
+    """`children`: what became of the turn's children, in their order: DONE, QUEUED (not owned: leave it) or DUPLICATE."""
+
     verdict: Verdict
     run_id: str | None = None
+    children: Sequence[Verdict] = ()
+    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +254,7 @@ class SlotAnswer:
 
 @dataclass(frozen=True, slots=True)
 class NewEvent:
-    """A named event for every run of the workspace that waits for it."""
+    """A named event for every run of the workspace that waits for it: mail of the kind `signal`, whose body is this `body`."""
 
     workspace_id: str
     name: str
@@ -293,11 +300,20 @@ class Store(Protocol):
         ...
 
     def commit(self, turns: Sequence[Turn]) -> Sequence[TurnResult]:
-        """The group commit: all turns in one transaction, durable when it returns; a turn that cannot be stored leaves alone."""
+        """The group commit: all turns in one transaction, durable when it returns; a turn that cannot be stored leaves alone.
+
+        Turns of one run stand in the order of their `seq`; once one of them is refused, those behind it are too. After an error whose
+        cause may have been a lost answer, commit the same turns again: what is stored already is DONE and not stored twice. Mail that
+        the turns send counts as sent after all of them.
+        """
         ...
 
     def claim(self, request: ClaimRequest) -> Sequence[Claimed]:
-        """Takes the best due runs: workspaces in turn, then priority (0 first), then due time. Slots that they need are taken too."""
+        """Takes the best due runs: workspaces in turn, then priority (0 first), then due time. Slots that they need are taken too.
+
+        A run rises by one priority for each minute that it is overdue. Returns fewer than are due where slots are full, where only
+        suspects are left, and none to a worker that was declared dead.
+        """
         ...
 
     def next_due(self) -> int | None:
@@ -312,8 +328,16 @@ class Store(Protocol):
         """Unread mail of the runs that the worker owns, oldest first."""
         ...
 
+    def changed(self) -> bool:
+        """Whether there may be new mail or queue rows since this was asked last. Costs some microseconds; may say so too often."""
+        ...
+
     def publish(self, event: NewEvent) -> int:
         """Stores a named event, then (own transaction) delivers it to the runs that wait for it. Returns how many it reached."""
+        ...
+
+    def match(self) -> int:
+        """Delivers events whose publisher died before it had. For sweeps. Returns how many runs they reached."""
         ...
 
     def look_back(self, run_no: int, wait: WaitRow) -> int:
@@ -337,7 +361,10 @@ class Store(Protocol):
         ...
 
     def prune(self, before_ms: int, limit: int) -> Sequence[str]:
-        """Deletes at most `limit` runs that finished before that time, row last. Returns their ids."""
+        """Deletes at most `limit` runs that finished before that time, and named events older than a day. Returns the runs' ids.
+
+        Several transactions; a run goes as a whole in one of them.
+        """
         ...
 
     def close(self) -> None: ...

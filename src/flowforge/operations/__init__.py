@@ -1,1 +1,39 @@
-"""What an operation is, and the registry of all that are installed. No I/O."""
+"""What an operation is, and the registry of all that are installed. No I/O.
+
+An author of operations needs only the names listed here.
+"""
+
+from flowforge.operations.context import AttemptContext
+from flowforge.operations.declaration import DefinitionError, operation
+from flowforge.operations.definition import (
+    AttemptError,
+    ErrorCode,
+    Example,
+    Exit,
+    FatalError,
+    Nature,
+    Operation,
+    OperationContext,
+    RetryableError,
+)
+from flowforge.operations.models import IS_URL, MAY_SECRET, StrictModel
+from flowforge.operations.registry import Registry
+
+__all__ = [
+    "IS_URL",
+    "MAY_SECRET",
+    "AttemptContext",
+    "AttemptError",
+    "DefinitionError",
+    "ErrorCode",
+    "Example",
+    "Exit",
+    "FatalError",
+    "Nature",
+    "Operation",
+    "OperationContext",
+    "Registry",
+    "RetryableError",
+    "StrictModel",
+    "operation",
+]

@@ -8,11 +8,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel
 
+from flowforge.kit.masking import Masker
 from flowforge.kit.values import JsonObject, JsonValue
+
+ServiceT = TypeVar("ServiceT")
 
 
 class Nature(StrEnum):
@@ -26,28 +29,45 @@ class Nature(StrEnum):
     """An effect that keeps a processor busy: runs in a process pool."""
 
 
-class FatalError(Exception):
+class AttemptError(Exception):
+    """Root of the two errors that an operation raises on purpose: use `FatalError` or `RetryableError`.
+
+    `code` is the error code that the workflow sees; `details` is shown as `steps.<id>.error.details`.
+    """
+
+    def __init__(self, message: str, *, code: str, details: JsonValue = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.details = details
+
+
+class FatalError(AttemptError):
     """Raise to fail the step for good: it is never retried. `code` is the error code that the workflow sees."""
 
     def __init__(self, message: str, *, code: str = "fatal", details: JsonValue = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.code = code
-        self.details = details
+        super().__init__(message, code=code, details=details)
 
 
-class RetryableError(Exception):
+class RetryableError(AttemptError):
     """Raise to fail the attempt; the step's `retry` decides whether another follows.
 
-    `after_ms` is the least delay before it, in milliseconds (a server's Retry-After), capped at 1 h by the engine.
+    `after_ms` is the least delay before it, in milliseconds (a server's Retry-After), capped at 1 h by the engine. With `by_default`
+    false the operation does not expect another attempt to help (a status of 404): one follows only where `retry.on` names the code.
     """
 
-    def __init__(self, message: str, *, code: str = "retryable", details: JsonValue = None, after_ms: int | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.code = code
-        self.details = details
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str = "retryable",
+        details: JsonValue = None,
+        after_ms: int | None = None,
+        by_default: bool = True,
+    ) -> None:
+        super().__init__(message, code=code, details=details)
         self.after_ms = after_ms
+        self.by_default = by_default
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,21 +93,37 @@ class Exit:
     """What an operation with several ports returns: by which port the step leaves, and its result."""
 
     port: str
-    result: BaseModel | JsonValue
+    result: "BaseModel | JsonValue"
 
 
 class OperationContext(Protocol):
     """What the engine hands to a running effect. Pure operations get none.
 
-    `services` holds what the composition root wired in (egress client, file roots, object store), by its type.
+    `service` gives what the composition root wired in (egress client, file roots, object store), by its type; it raises
+    `FatalError` with the code `service_missing` where nothing was. `depth` counts the FlowForge calls over HTTP that led to this
+    run (0 for one that no other FlowForge run caused). `masker` knows the secrets that this attempt was given, and no
+    others: it is used on outputs too, where hiding a stranger's secret would damage data.
     """
 
-    run_id: str
-    step: str
-    attempt: int
-    idempotency_key: str
+    @property
+    def run_id(self) -> str: ...
 
-    def service(self, kind: type[Any]) -> Any: ...
+    @property
+    def step(self) -> str: ...
+
+    @property
+    def attempt(self) -> int: ...
+
+    @property
+    def idempotency_key(self) -> str: ...
+
+    @property
+    def depth(self) -> int: ...
+
+    @property
+    def masker(self) -> Masker: ...
+
+    def service(self, kind: type[ServiceT]) -> ServiceT: ...
 
     def log(self, level: str, message: str, **fields: JsonValue) -> None: ...
 

@@ -1,0 +1,44 @@
+"""How much of each workload is run."""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """The peer gets a smaller W2 (its figure is a rate), stated in the report."""
+
+    w1_steps: int = 40
+    w1_rounds: int = 20
+    w2_runs: int = 2_000
+    w2_steps: int = 10
+    w2_peer_runs: int = 100
+    w2_rounds: int = 3
+    w4_items: int = 500
+    w4_rounds: int = 5
+    w5_sleepers: int = 10_000
+    w6_rounds: int = 5
+    w7_outer: int = 1_000
+    w7_inner: int = 100
+    w7_store_runs: int = 1_000_000
+    w7_probes: int = 200
+    peer_rounds: int = 5
+
+
+QUICK: Final = Sizes(
+    w1_steps=3,
+    w1_rounds=2,
+    w2_runs=5,
+    w2_steps=2,
+    w2_peer_runs=2,
+    w2_rounds=1,
+    w4_items=5,
+    w4_rounds=1,
+    w5_sleepers=5,
+    w6_rounds=1,
+    w7_outer=20,
+    w7_inner=10,
+    w7_store_runs=200,
+    w7_probes=3,
+    peer_rounds=1,
+)

@@ -1,0 +1,44 @@
+"""Writes the pages that are generated from the code. `make generate` runs it; a test finds pages that are not current.
+
+A page is one line in `GENERATORS`: its path, and the function that gives its text. The text depends on the code alone.
+"""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+REPOSITORY: Final = Path(__file__).parents[1]
+
+if __name__ == "__main__":
+    # Started as a script, Python finds the folder of the script but not the repository.
+    sys.path.insert(0, str(REPOSITORY))
+
+from scripts.settings_page import render_settings  # noqa: E402
+
+GENERATORS: Final[tuple[tuple[str, Callable[[], str]], ...]] = (("docs/settings.md", render_settings),)
+
+
+def list_outdated() -> list[str]:
+    """The pages whose text on disk is not what the code gives."""
+    return [path for path, render in GENERATORS if _read(path) != render()]
+
+
+def write_pages() -> list[str]:
+    """Write every outdated page; returns which."""
+    outdated = list_outdated()
+    for path, render in GENERATORS:
+        if path in outdated:
+            (REPOSITORY / path).parent.mkdir(parents=True, exist_ok=True)
+            (REPOSITORY / path).write_text(render(), "utf-8")
+    return outdated
+
+
+def _read(path: str) -> str | None:
+    file = REPOSITORY / path
+    return file.read_text("utf-8") if file.exists() else None
+
+
+if __name__ == "__main__":
+    for written in write_pages():
+        sys.stdout.write(f"wrote {written}\n")

@@ -1,0 +1,59 @@
+"""Claimed runs come to life: their journal is folded, their mail is put in front of them."""
+
+import orjson
+
+from flowforge.engine.errors import JournalError
+from flowforge.engine.events import Event, RunStarted
+from flowforge.engine.executor.live import LiveRun
+from flowforge.engine.machine import Program, RunState, fold
+from flowforge.engine.machine.work import MailRead
+from flowforge.engine.store import Claimed, JournalRow, Mail
+from flowforge.kit.border import decode
+
+
+def read_started(rows: list[JournalRow]) -> RunStarted:
+    """The first event of a journal. Raises JournalError if it does not begin with `run.started`."""
+    events: list[Event] = orjson.loads(rows[0].body)
+    first = events[0]
+    if rows[0].seq != 1 or first["type"] != "run.started":
+        raise JournalError(f"A journal begins with {first['type']} at {rows[0].seq}.")
+    return first
+
+
+def fold_rows(program: Program, rows: list[JournalRow]) -> RunState:
+    """The state that a whole journal gives; what folding notes beside it was dealt with when it was written."""
+    state = RunState(program, read_started(rows), rows[0].at)
+    for row in rows:
+        for event in orjson.loads(row.body):
+            fold(state, event, row.at)
+    return forget_side(state)
+
+
+def forget_side(state: RunState) -> RunState:
+    side = state.side
+    for notes in (side.aborts, side.children_cancelled, side.waits_removed, side.slots_freed):
+        notes.clear()
+    return state
+
+
+def revive(claimed: Claimed, program: Program) -> LiveRun:
+    """A claimed run in memory, with its unread mail waiting."""
+    rows = list(claimed.rows)
+    state = fold_rows(program, rows)
+    live = LiveRun(claimed.run_no, state, claimed.epoch, rows[-1].seq)
+    live.is_suspect = claimed.crashes > 0
+    live.history_bytes = sum(len(row.body) for row in rows)
+    live.history_events = sum(row.body.count(b'"type":"') for row in rows)
+    for mail in claimed.mails:
+        put_mail(live, mail)
+    return live
+
+
+def put_mail(live: LiveRun, mail: Mail) -> bool:
+    """Puts a message in front of its run; False if it has it already."""
+    if mail.no in live.mail_known:
+        return False
+    live.mail_known.add(mail.no)
+    body = decode(mail.body)
+    live.outcomes.append(MailRead(mail.no, mail.kind, body if isinstance(body, dict) else {}, mail.by))
+    return True

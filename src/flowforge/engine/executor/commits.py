@@ -1,0 +1,150 @@
+"""Group commit: all turns of a loop pass in one transaction, inline where the disk is fast, else in the writer thread."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final, ParamSpec, TypeVar
+
+from flowforge.engine.store import Store, Turn, TurnResult
+from flowforge.kit.clock import Clock
+from flowforge.kit.errors import StorageError
+from flowforge.kit.telemetry.logs import get_logger
+from flowforge.kit.telemetry.metrics import Metrics
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_INLINE_TURNS_MAX: Final = 8
+_INLINE_COMMIT_MAX_S: Final = 0.0004
+_STALL_FIRST_S: Final = 0.05
+_STALL_MAX_S: Final = 1.0
+
+logger = get_logger("engine.commits")
+
+
+@dataclass(slots=True)
+class Item:
+    """One turn on its way; `done` is called in the loop with what became of it."""
+
+    turn: Turn
+    done: Callable[[TurnResult], None]
+
+
+class Committer:
+    """The only way to the store. One thing happens there at a time, turns in the order of their submission.
+
+    A commit that fails because the database cannot be used is tried again, whole, until it can: nothing is lost and nothing starts.
+    """
+
+    def __init__(self, store: Store, clock: Clock, metrics: Metrics) -> None:
+        self._store = store
+        self._clock = clock
+        self._metrics = metrics
+        self._loop = asyncio.get_running_loop()
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="flowforge-writer")
+        self._items: list[Item] = []
+        self._is_scheduled = False
+        self._is_committing = False
+        self._calls = 0
+        self._mean_s = 0.0
+        self._stall_s = 0.0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.stalled_since_s: float | None = None
+        self.stall_cause: StorageError | None = None
+
+    @property
+    def is_stalled(self) -> bool:
+        return self.stalled_since_s is not None
+
+    @property
+    def backlog(self) -> int:
+        return len(self._items)
+
+    def submit(self, item: Item) -> None:
+        """Takes a turn; it is committed with all others of this loop pass."""
+        self._items.append(item)
+        self._idle.clear()
+        self._schedule()
+
+    def _schedule(self) -> None:
+        if not self._is_scheduled and not self._is_committing:
+            self._is_scheduled = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._is_scheduled = False
+        if self._is_committing or not self._items:
+            return
+        items, self._items = self._items, []
+        self._commit(items)
+
+    def _commit(self, items: list[Item]) -> None:
+        self._is_committing = True
+        turns = [item.turn for item in items]
+        if len(items) <= _INLINE_TURNS_MAX and self._calls == 0 and self._mean_s < _INLINE_COMMIT_MAX_S and not self.is_stalled:
+            future: Future[Sequence[TurnResult]] = Future()
+            try:
+                future.set_result(self._timed(turns))
+            except StorageError as fault:
+                future.set_exception(fault)
+            self._finish(items, future)
+        else:
+            future = self._thread.submit(self._timed, turns)
+            future.add_done_callback(lambda done: self._loop.call_soon_threadsafe(self._finish, items, done))
+
+    def _timed(self, turns: list[Turn]) -> Sequence[TurnResult]:
+        began_s = self._clock.monotonic_s()
+        results = self._store.commit(turns)
+        took_s = self._clock.monotonic_s() - began_s
+        if len(turns) <= _INLINE_TURNS_MAX:
+            self._mean_s = 0.8 * self._mean_s + 0.2 * took_s
+        self._metrics.observe_commit(seconds=took_s, rows=len(turns))
+        return results
+
+    def _finish(self, items: list[Item], future: "Future[Sequence[TurnResult]]") -> None:
+        fault = future.exception()
+        if isinstance(fault, StorageError):
+            self._stall(items, fault)
+            return
+        self._is_committing = False
+        if fault is not None:
+            raise fault
+        self._recover()
+        for item, result in zip(items, future.result(), strict=True):
+            item.done(result)
+        if self._items:
+            self._schedule()
+        else:
+            self._idle.set()
+
+    def _stall(self, items: list[Item], fault: StorageError) -> None:
+        if self.stalled_since_s is None:
+            self.stalled_since_s = self._clock.monotonic_s()
+            logger.error("The database cannot be used; work goes on by itself when it can.", cause=fault.message)
+        self.stall_cause = fault
+        self._stall_s = min(max(self._stall_s * 2, _STALL_FIRST_S), _STALL_MAX_S)
+        self._loop.call_later(self._stall_s, self._commit, items)
+
+    def _recover(self) -> None:
+        if self.stalled_since_s is not None:
+            logger.info("The database can be used again.")
+            self.stalled_since_s = None
+            self.stall_cause = None
+            self._stall_s = 0.0
+
+    async def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Anything else that the store does, in the writer thread, in order with the commits there."""
+        self._calls += 1
+        try:
+            return await self._loop.run_in_executor(self._thread, lambda: function(*args, **kwargs))
+        finally:
+            self._calls -= 1
+
+    async def drain(self) -> None:
+        """Returns when every turn that was taken is durable."""
+        await self._idle.wait()
+
+    def close(self) -> None:
+        self._thread.shutdown(wait=True)

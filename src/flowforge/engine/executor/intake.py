@@ -1,0 +1,125 @@
+"""Intake: due runs are claimed, mail of other processes is fetched, old runs are pruned. One loop, woken early where there is reason."""
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from flowforge.engine.executor.claims import read_started, revive
+from flowforge.engine.store import Claimed, ClaimRequest
+from flowforge.kit.errors import FlowForgeError, StorageError
+from flowforge.kit.telemetry.logs import get_logger
+
+if TYPE_CHECKING:
+    from flowforge.engine.executor.engine import Engine
+
+_CLAIM_MAX: Final = 500
+_PRUNE_MAX: Final = 200
+_PRUNE_EVERY_MS: Final = 600_000
+
+logger = get_logger("engine.intake")
+
+
+class Intake:
+    """Looks at least every `poll_ms`; at once when poked, and when the next timer falls due."""
+
+    def __init__(self, engine: "Engine") -> None:
+        self._engine = engine
+        self._adopted: set[int] | None = None if engine.settings.takes_all else set()
+        self._poked = asyncio.Event()
+        self._has_mail = False
+        self._next_due = 0
+        self._next_prune_ms = 0
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def adopt(self, *run_nos: int) -> None:
+        if self._adopted is not None:
+            self._adopted.update(run_nos)
+
+    def forget(self, run_no: int) -> None:
+        if self._adopted is not None:
+            self._adopted.discard(run_no)
+
+    def poke(self, *, mail: bool = False) -> None:
+        self._has_mail = self._has_mail or mail
+        self._poked.set()
+
+    def expect(self, due_at: int) -> None:
+        """A run was released until then."""
+        if due_at < self._next_due:
+            self._next_due = due_at
+            self._poked.set()
+
+    async def _run(self) -> None:
+        while True:
+            self._poked.clear()
+            try:
+                await self.look()
+            except StorageError as fault:
+                logger.warning("The database could not be looked at.", cause=fault.message)
+            delay_ms = min(self._engine.settings.poll_ms, max(self._next_due - self._engine.parts.clock.now_ms(), 1))
+            try:
+                await asyncio.wait_for(self._poked.wait(), delay_ms / 1_000)
+            except TimeoutError:
+                continue
+
+    async def look(self) -> None:
+        """Mail first, then due runs as long as there are some and room for them."""
+        engine = self._engine
+        has_mail, self._has_mail = self._has_mail, False
+        if has_mail or (engine.lives and await engine.committer.call(engine.store.changed)):
+            await engine.read_mail()
+        while not engine.committer.is_stalled and await self._claim():
+            continue
+        due = await engine.committer.call(engine.store.next_due)
+        self._next_due = engine.parts.clock.now_ms() + engine.settings.poll_ms if due is None else due
+        engine.poke_slots()
+        await self._prune()
+
+    async def _claim(self) -> bool:
+        """Whether there may be more: the claim was as large as it could be."""
+        engine = self._engine
+        limit = min(engine.settings.runs_max - len(engine.lives), _CLAIM_MAX)
+        if limit <= 0 or (self._adopted is not None and not self._adopted):
+            return False
+        request = ClaimRequest(
+            worker=engine.worker,
+            limit=limit,
+            suspects=0 if any(live.is_suspect for live in engine.lives.values()) else 1,
+            only=self._adopted,
+            poison_limit=engine.settings.limits.poison_limit,
+        )
+        claimed = await engine.committer.call(engine.store.claim, request)
+        for run in claimed:
+            await self._admit(run)
+        return len(claimed) == limit
+
+    async def _admit(self, claimed: Claimed) -> None:
+        engine = self._engine
+        try:
+            started = read_started(list(claimed.rows))
+            program = await engine.programs.get(started["workflow"]["digest"])
+            live = revive(claimed, program)
+        except StorageError:
+            raise
+        except FlowForgeError as fault:
+            logger.error("A run cannot go on here.", run=claimed.run_id, cause=fault.message)
+            engine.set_aside(claimed.run_no, claimed.epoch, claimed.mail, fault.message)
+            return
+        engine.admit(live)
+
+    async def _prune(self) -> None:
+        """Deletes finished runs that are older than the retention, a batch at a time."""
+        engine, keep_ms = self._engine, self._engine.settings.keep_runs_ms
+        now_ms = engine.parts.clock.now_ms()
+        if keep_ms is None or now_ms < self._next_prune_ms or self._adopted is not None:
+            return
+        pruned = await engine.committer.call(engine.store.prune, now_ms - keep_ms, _PRUNE_MAX)
+        if len(pruned) < _PRUNE_MAX:
+            self._next_prune_ms = now_ms + _PRUNE_EVERY_MS

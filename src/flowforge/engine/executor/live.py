@@ -1,0 +1,77 @@
+"""A run in memory, owned by this process."""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+
+from flowforge.engine.machine import RunState, TurnSheet
+from flowforge.engine.machine.work import Effect, Outcome
+from flowforge.engine.store import LogLine
+
+
+@dataclass(slots=True)
+class Flight:
+    """An attempt in flight. `task` None: it waits for a place."""
+
+    work: Effect
+    task: "asyncio.Task[None] | None" = None
+    timer: asyncio.TimerHandle | None = None
+    is_aborted: bool = False
+    is_timed_out: bool = False
+
+
+class LiveRun:
+    """State, place in the journal, and what has arrived for the next turn."""
+
+    __slots__ = (
+        "computing",
+        "epoch",
+        "flights",
+        "history_bytes",
+        "history_events",
+        "is_blocked",
+        "is_dropped",
+        "is_due",
+        "is_suspect",
+        "is_warned",
+        "linger",
+        "logs",
+        "mail_known",
+        "mail_read",
+        "no",
+        "outcomes",
+        "pending",
+        "priority",
+        "seq",
+        "sheet",
+        "state",
+        "wake_timer",
+    )
+
+    def __init__(self, no: int, state: RunState, epoch: int, seq: int) -> None:
+        self.no = no
+        self.state = state
+        self.epoch = epoch
+        self.seq = seq
+        """The last row that was handed to the store."""
+        self.outcomes: deque[Outcome] = deque()
+        self.flights: dict[str, Flight] = {}
+        self.computing = 0
+        """Pure computations beside the loop."""
+        self.sheet: TurnSheet | None = None
+        """A turn that was interrupted because something had to be loaded."""
+        self.logs: list[LogLine] = []
+        self.mail_read: list[int] = []
+        self.mail_known: set[int] = set()
+        self.priority = 5
+        self.pending = 0
+        """Turns that are with the store."""
+        self.history_events = 0
+        self.history_bytes = 0
+        self.is_warned = False
+        self.is_due = False
+        self.is_blocked = False
+        self.is_dropped = False
+        self.is_suspect = False
+        self.linger = False
+        self.wake_timer: asyncio.TimerHandle | None = None

@@ -1,0 +1,132 @@
+"""What a turn needs from outside memory: values in the object store, definitions that are called, a journal read anew."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Final
+
+from flowforge.engine.events import BlobRef, ErrorValue
+from flowforge.engine.executor.claims import fold_rows, put_mail
+from flowforge.engine.executor.live import LiveRun
+from flowforge.engine.executor.turns import encode_events, large_values, move_to_blob
+from flowforge.engine.machine import TurnSheet
+from flowforge.engine.machine.actions import WorkflowNeeded
+from flowforge.engine.machine.contexts import BlobNeeded
+from flowforge.engine.machine.work import Callee
+from flowforge.kit.border import decode
+from flowforge.kit.crashpoint import crashpoint
+from flowforge.kit.errors import FlowForgeError, NotInstalledError, RequestError, StorageError
+from flowforge.kit.telemetry.logs import get_logger
+
+if TYPE_CHECKING:
+    from flowforge.engine.executor.engine import Engine
+
+_RETRY_S: Final = 1.0
+
+logger = get_logger("engine.loading")
+
+
+class Loader:
+    """Interrupts a run while something is fetched or stored for it; its turn then goes on where it was."""
+
+    def __init__(self, engine: "Engine") -> None:
+        self._engine = engine
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def _spawn(self, live: LiveRun, work: Coroutine[None, None, None]) -> None:
+        live.is_blocked = True
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def load(self, live: LiveRun, sheet: TurnSheet, need: BlobNeeded | WorkflowNeeded) -> None:
+        live.sheet = sheet
+        if isinstance(need, BlobNeeded):
+            self._spawn(live, self._load_blob(live, need.blob))
+        else:
+            self._spawn(live, self._load_workflow(live, need))
+
+    def _go_on(self, live: LiveRun) -> None:
+        live.is_blocked = False
+        self._engine.wake(live)
+
+    async def _load_blob(self, live: LiveRun, blob: BlobRef) -> None:
+        while not live.is_dropped:
+            try:
+                data = await asyncio.to_thread(self._engine.parts.objects.read, blob["id"])
+            except FlowForgeError as fault:
+                logger.error("A value cannot be read; the run waits for it.", run=live.state.run_id, cause=fault.message)
+                await asyncio.sleep(_RETRY_S)
+            else:
+                live.state.blobs[blob["id"]] = decode(data)
+                self._go_on(live)
+                return
+
+    async def _load_workflow(self, live: LiveRun, need: WorkflowNeeded) -> None:
+        state = live.state
+        while not live.is_dropped:
+            try:
+                callee = await self._resolve(live, need)
+            except StorageError as fault:
+                logger.error("A definition cannot be read; the run waits for it.", run=state.run_id, cause=fault.message)
+                await asyncio.sleep(_RETRY_S)
+            else:
+                state.callees[need.name, need.version] = callee
+                self._go_on(live)
+                return
+
+    async def _resolve(self, live: LiveRun, need: WorkflowNeeded) -> Callee:
+        engine, workspace_id = self._engine, live.state.workspace_id
+        try:
+            pinned = await engine.parts.versions.resolve(workspace_id, need.name, need.version)
+            program = await engine.programs.get(pinned["digest"])
+            missing = [name for name in program.workflow.operations if engine.parts.registry.find(name) is None]
+            if missing:
+                raise NotInstalledError(f"The workflow {need.name} uses {', '.join(missing)}, which is not installed here.")
+            variables = await engine.parts.vault.read_variables(workspace_id, program.workflow.variables)
+        except RequestError as fault:
+            code = fault.details[0].code if fault.details else fault.code.lower()
+            error: ErrorValue = {"code": code, "message": fault.message}
+            return Callee(None, None, error)
+        return Callee(pinned, program.workflow, None, variables)
+
+    def store_large(self, live: LiveRun, sheet: TurnSheet) -> None:
+        """Values above the inline limit go to the object store first, then the row that names them: never the other way round."""
+        self._spawn(live, self._store_large(live, sheet))
+
+    async def _store_large(self, live: LiveRun, sheet: TurnSheet) -> None:
+        objects, limit = self._engine.parts.objects, self._engine.settings.limits.step_out_inline_bytes
+        for event, field, data in large_values(sheet.events, limit):
+            while not live.is_dropped:
+                try:
+                    stored = await asyncio.to_thread(objects.put, data, name="value.json", media_type="application/json")
+                except StorageError as fault:
+                    logger.error("A value cannot be stored; the run waits for it.", run=live.state.run_id, cause=fault.message)
+                    await asyncio.sleep(_RETRY_S)
+                else:
+                    move_to_blob(event, field, {"id": stored.id, "size": stored.size_bytes, "sha256": stored.sha256})
+                    break
+        crashpoint("CP23")
+        if live.is_dropped:
+            return
+        live.is_blocked = False
+        self._engine.hand_in(live, sheet, encode_events(sheet.events))
+        if live.outcomes:
+            self._engine.wake(live)
+
+    def reload(self, live: LiveRun) -> None:
+        """Mail came between deciding and committing: what was decided is void, the run is read anew and decided with the mail."""
+        self._spawn(live, self._reload(live))
+
+    async def _reload(self, live: LiveRun) -> None:
+        engine = self._engine
+        rows = list(await engine.committer.call(engine.store.load, live.no))
+        mails = [mail for mail in await engine.committer.call(engine.store.mail, engine.worker) if mail.run_no == live.no]
+        if live.is_dropped:
+            return
+        fresh = LiveRun(live.no, fold_rows(live.state.program, rows), live.epoch, rows[-1].seq)
+        fresh.is_suspect, fresh.priority, fresh.is_warned = live.is_suspect, live.priority, live.is_warned
+        fresh.history_events, fresh.history_bytes = live.history_events, live.history_bytes
+        fresh.state.epoch = live.epoch
+        for mail in mails:
+            put_mail(fresh, mail)
+        engine.replace(live, fresh)

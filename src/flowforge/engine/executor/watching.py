@@ -1,0 +1,61 @@
+"""Those who want to see a run: listeners hear each commit, waiters learn when it ends or stands still."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+
+from typing import Final
+
+from flowforge.engine.events import Event
+from flowforge.kit.values import JsonObject
+
+_ENDED_KEPT_MAX: Final = 10_000
+
+Listener = Callable[[int, int, Sequence[Event]], None]
+"""Takes the journal row's seq, its time in ms, and its events; called in the loop after the commit."""
+
+
+class Watch:
+    """What this process knows of the runs that somebody watches."""
+
+    def __init__(self) -> None:
+        self._listeners: dict[int, list[Listener]] = {}
+        self._news: dict[int, asyncio.Event] = {}
+        self.standing: dict[int, JsonObject] = {}
+        """Why a watched run that has left memory waits."""
+        self.ended: OrderedDict[int, str] = OrderedDict()
+        """How the last runs ended that ended here."""
+
+    def listen(self, run_no: int, listener: Listener) -> None:
+        self._listeners.setdefault(run_no, []).append(listener)
+
+    def tell(self, run_no: int, seq: int, at: int, events: Sequence[Event]) -> None:
+        for listener in self._listeners.get(run_no, ()):
+            listener(seq, at, events)
+
+    def end(self, run_no: int, status: str) -> None:
+        self.ended[run_no] = status
+        self._listeners.pop(run_no, None)
+        if len(self.ended) > _ENDED_KEPT_MAX:
+            self.ended.popitem(last=False)
+        self.wake(run_no)
+
+    def wake(self, run_no: int) -> None:
+        news = self._news.get(run_no)
+        if news is not None:
+            news.set()
+
+    def is_watched(self, run_no: int) -> bool:
+        return run_no in self._news or run_no in self._listeners
+
+    async def wait(self, run_no: int, timeout_s: float) -> None:
+        """Returns when the run ends or leaves memory, or after the time."""
+        news = self._news.setdefault(run_no, asyncio.Event())
+        news.clear()
+        try:
+            await asyncio.wait_for(news.wait(), timeout_s)
+        except TimeoutError:
+            return
+        finally:
+            if run_no in self.ended:
+                self._news.pop(run_no, None)

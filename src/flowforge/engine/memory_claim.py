@@ -1,0 +1,67 @@
+"""Claiming, in memory."""
+
+from dataclasses import dataclass
+
+from flowforge.engine.memory_limits import Limits
+from flowforge.engine.memory_rows import Queued, Run, Tables
+from flowforge.engine.queueing import CLAIM_MOST, Cause, encode_claimed, rank, take_in_turn
+from flowforge.engine.store import FAR_FUTURE_MS, Claimed, ClaimRequest, JournalRow
+
+
+@dataclass(slots=True)
+class Claiming:
+    """Hands out due runs."""
+
+    tables: Tables
+    limits: Limits
+    served: str = ""
+    """The workspace that was served last: the next claim begins behind it."""
+
+    def claim(self, request: ClaimRequest, now: int) -> list[Claimed]:
+        if not self.tables.is_alive(request.worker):
+            return []
+        claimed = [
+            self._take(run, queued.cause, request, now)
+            for run, queued in self._choose(request, now)
+            if self._has_slot(run, queued)
+        ]
+        if claimed:
+            self.served = claimed[-1].workspace_id
+        return claimed
+
+    def _choose(self, request: ClaimRequest, now: int) -> list[tuple[Run, Queued]]:
+        due = [
+            (run, run.queued)
+            for run in self.tables.runs.values()
+            if run.queued is not None and run.queued.due_at <= now and (request.only is None or run.no in request.only)
+        ]
+        due.sort(key=lambda one: (*rank(one[0].new.priority, one[1].due_at, now), one[0].no))
+        limit = min(request.limit, CLAIM_MOST)
+        suspects = self._in_turn([one for one in due if one[0].crashes], min(request.suspects, limit))
+        clear = self._in_turn([one for one in due if not one[0].crashes], limit - len(suspects))
+        return [*suspects, *clear]
+
+    def _in_turn(self, due: list[tuple[Run, Queued]], limit: int) -> list[tuple[Run, Queued]]:
+        workspaces = sorted({run.new.workspace_id for run, _ in due}, key=lambda name: (name <= self.served, name))
+        return take_in_turn([[one for one in due if one[0].new.workspace_id == name] for name in workspaces], limit)
+
+    def _has_slot(self, run: Run, queued: Queued) -> bool:
+        slot = queued.slot
+        if slot is None or self.limits.take(slot.scope, slot.limit, run.no, "", run.new.at):
+            return True
+        queued.due_at, queued.cause = FAR_FUTURE_MS, Cause.CONCURRENCY
+        return False
+
+    def _take(self, run: Run, cause: Cause, request: ClaimRequest, now: int) -> Claimed:
+        run.owner, run.queued = request.worker, None
+        run.epoch += 1
+        run.status = "running" if run.status in ("queued", "waiting") else run.status
+        body = encode_claimed(run.epoch, request.worker, cause, is_poison=run.crashes >= request.poison_limit)
+        run.journal.append(JournalRow(run.journal[-1].seq + 1, run.epoch, now, body))
+        run.events += 1
+        seq, form, snapshot = run.snapshot or (0, 0, None)
+        rows = [row for row in run.journal if row.seq > seq]
+        workspace_id = run.new.workspace_id
+        return Claimed(
+            run.no, run.new.id, workspace_id, run.epoch, run.crashes, run.mail, rows, tuple(run.inbox), snapshot, seq, form
+        )

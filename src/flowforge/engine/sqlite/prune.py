@@ -1,0 +1,53 @@
+"""Retention. Plan: finished runs by `finished_at`; their rows by run; old events by (matched, at)."""
+
+import sqlite3
+from typing import Final
+
+from flowforge.engine.queueing import EVENT_KEPT_MS
+from flowforge.engine.sqlite.rows import for_keys, transaction
+from flowforge.kit.crashpoint import crashpoint
+
+_BATCH_RUNS: Final = 100
+_BATCH_EVENTS: Final = 20_000
+FINISHED: Final = "SELECT no, id, events FROM runs WHERE finished_at<? ORDER BY finished_at LIMIT ?"
+_DROP: Final = tuple(
+    f"DELETE FROM {table} WHERE {key} IN"  # noqa: S608 -- constants
+    for table, key in (
+        ("journal", "run_no"),
+        ("snapshots", "run_no"),
+        ("inbox", "run_no"),
+        ("waits", "run_no"),
+        ("step_logs", "run_no"),
+        ("run_labels", "run_no"),
+        ("runs", "no"),
+    )
+)
+_DROP_EVENTS = "DELETE FROM events WHERE matched=1 AND at<?"
+
+
+def prune_runs(connection: sqlite3.Connection, before_ms: int, limit: int, now: int) -> list[str]:
+    """See `Store.prune`."""
+    pruned: list[str] = []
+    while len(pruned) < limit:
+        crashpoint("CP24")
+        batch = _prune_batch(connection, before_ms, min(limit - len(pruned), _BATCH_RUNS))
+        pruned.extend(batch)
+        if not batch:
+            break
+    connection.execute(_DROP_EVENTS, (now - EVENT_KEPT_MS,))
+    return pruned
+
+
+def _prune_batch(connection: sqlite3.Connection, before_ms: int, limit: int) -> list[str]:
+    with transaction(connection):
+        batch: dict[int, str] = {}
+        room = _BATCH_EVENTS
+        for no, run_id, events in connection.execute(FINISHED, (before_ms, limit)):
+            # Whole runs only, and not so many that the write lock is held for long; at least one.
+            if batch and events > room:
+                break
+            batch[no] = run_id
+            room -= events
+        for statement in _DROP if batch else ():
+            for_keys(connection, statement, batch)
+    return list(batch.values())

@@ -1,0 +1,193 @@
+"""The engine's tables. The hot statements are written by hand per database (engine/sqlite); these serve migrations and other reads.
+
+Times are milliseconds since 1970 (UTC), JSON lies in TEXT. A live run has an owner xor a row in `queue`.
+"""
+
+from typing import Final
+
+from sqlalchemy import Column, Index, Integer, String, Table, UniqueConstraint
+
+from flowforge.kit.database.metadata import BIG_KEY, BYTES, ID_LENGTH, JSON_TEXT, MILLISECONDS, NAME_LENGTH, metadata
+
+_KEY_LENGTH: Final = 400
+_DIGEST_LENGTH: Final = 128
+
+workers: Final = Table(
+    "workers",
+    metadata,
+    Column("no", BIG_KEY, primary_key=True, autoincrement=True),
+    Column("name", String(NAME_LENGTH), nullable=False),
+    Column("expires_at", MILLISECONDS, nullable=False),
+    Column("dead", Integer, nullable=False, default=0),
+    sqlite_autoincrement=True,  # a number is never given twice, even after the last row is gone
+)
+
+runs: Final = Table(
+    "runs",
+    metadata,
+    Column("no", BIG_KEY, primary_key=True, autoincrement=False),
+    Column("id", String(ID_LENGTH), nullable=False),
+    Column("workspace_id", String(ID_LENGTH), nullable=False),
+    Column("workflow_id", String(ID_LENGTH), nullable=False),
+    Column("workflow_name", String(NAME_LENGTH), nullable=False),
+    Column("version", Integer),
+    Column("digest", String(_DIGEST_LENGTH), nullable=False),
+    Column("status", String(20), nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("subject", String(NAME_LENGTH)),
+    Column("trigger_no", BIG_KEY),
+    Column("actor", String(NAME_LENGTH), nullable=False),
+    Column("epoch", BIG_KEY, nullable=False),
+    Column("owner", BIG_KEY),
+    Column("mail", BIG_KEY, nullable=False),
+    Column("crashes", Integer, nullable=False),
+    Column("parent_no", BIG_KEY),
+    Column("parent_key", String(_KEY_LENGTH)),
+    Column("fork_of", BIG_KEY),
+    Column("dedup", String(_KEY_LENGTH)),
+    Column("started_at", MILLISECONDS, nullable=False),
+    Column("finished_at", MILLISECONDS),
+    Column("error_code", String(NAME_LENGTH)),
+    Column("error_key", String(_KEY_LENGTH)),
+    Column("events", BIG_KEY, nullable=False),
+    Column("bytes", BIG_KEY, nullable=False),
+    Column("counted_seq", BIG_KEY, nullable=False),  # `events` and `bytes` hold the journal up to here
+    UniqueConstraint("id"),
+    UniqueConstraint("parent_no", "parent_key"),
+    UniqueConstraint("workspace_id", "dedup"),
+    Index(None, "workspace_id", "started_at", "no"),
+    Index(None, "workflow_id", "started_at", "no"),
+    Index(None, "owner"),
+    Index(None, "finished_at"),
+)
+
+journal: Final = Table(
+    "journal",
+    metadata,
+    Column("run_no", BIG_KEY, primary_key=True, autoincrement=False),
+    Column("seq", BIG_KEY, primary_key=True, autoincrement=False),
+    Column("epoch", BIG_KEY, nullable=False),
+    Column("at", MILLISECONDS, nullable=False),
+    Column("events", Integer, nullable=False),
+    Column("body", JSON_TEXT, nullable=False),
+)
+
+snapshots: Final = Table(
+    "snapshots",
+    metadata,
+    Column("run_no", BIG_KEY, primary_key=True, autoincrement=False),
+    Column("seq", BIG_KEY, nullable=False),
+    Column("format", Integer, nullable=False),
+    Column("body", BYTES, nullable=False),
+)
+
+queue: Final = Table(
+    "queue",
+    metadata,
+    Column("run_no", BIG_KEY, primary_key=True, autoincrement=False),
+    Column("workspace_id", String(ID_LENGTH), nullable=False),
+    Column("suspect", Integer, nullable=False),  # 1: the run has crashes behind it
+    Column("priority", Integer, nullable=False),
+    Column("due_at", MILLISECONDS, nullable=False),
+    Column("cause", String(20), nullable=False),  # due, mail, expired, released, concurrency
+    Column("why", JSON_TEXT),  # of a released run: what it waits for
+    Column("since", MILLISECONDS, nullable=False),  # of a run that waits for a slot: its start
+    Column("scope", String(_KEY_LENGTH)),  # the run needs a slot of this scope before it may be owned
+    Column("slot_limit", Integer),
+    Index(None, "due_at"),
+    Index(None, "workspace_id", "suspect", "priority", "due_at"),
+    Index(None, "scope", "due_at", "priority", "since"),
+)
+
+inbox: Final = Table(
+    "inbox",
+    metadata,
+    Column("no", BIG_KEY, primary_key=True, autoincrement=True),
+    Column("run_no", BIG_KEY, nullable=False),
+    Column("kind", String(20), nullable=False),
+    Column("dedup", String(_KEY_LENGTH)),
+    Column("body", JSON_TEXT, nullable=False),
+    Column("sender", String(NAME_LENGTH), nullable=False),
+    Column("unread", Integer, nullable=False),  # 0: read, kept for its `dedup`
+    UniqueConstraint("run_no", "dedup"),
+    sqlite_autoincrement=True,  # run.mail names the number for ever
+)
+
+waits: Final = Table(
+    "waits",
+    metadata,
+    Column("run_no", BIG_KEY, primary_key=True, autoincrement=False),
+    Column("key", String(_KEY_LENGTH), primary_key=True),
+    Column("workspace_id", String(ID_LENGTH), nullable=False),
+    Column("name", String(NAME_LENGTH), nullable=False),
+    Column("correlation", String(NAME_LENGTH)),
+    Column("since", MILLISECONDS, nullable=False),
+    Index(None, "workspace_id", "name", "correlation"),
+)
+
+events: Final = Table(
+    "events",
+    metadata,
+    Column("no", BIG_KEY, primary_key=True, autoincrement=True),
+    Column("workspace_id", String(ID_LENGTH), nullable=False),
+    Column("name", String(NAME_LENGTH), nullable=False),
+    Column("correlation", String(NAME_LENGTH)),
+    Column("body", JSON_TEXT, nullable=False),
+    Column("sender", String(NAME_LENGTH), nullable=False),
+    Column("at", MILLISECONDS, nullable=False),
+    Column("matched", Integer, nullable=False),
+    Index(None, "workspace_id", "name", "at"),
+    Index(None, "matched", "at"),
+    sqlite_autoincrement=True,  # a mail's `dedup` names the number
+)
+
+slots: Final = Table(
+    "slots",
+    metadata,
+    Column("scope", String(_KEY_LENGTH), primary_key=True),
+    Column("n", Integer, primary_key=True, autoincrement=False),  # 1 to the limit: more holders than that have no place
+    Column("run_no", BIG_KEY, nullable=False),
+    Column("key", String(_KEY_LENGTH), nullable=False),  # of a step; empty: the run's own
+    Column("since", MILLISECONDS, nullable=False),
+    Column("displaced", Integer, nullable=False),  # 1: cancelled to make room (cancel_oldest)
+    Index(None, "run_no"),
+)
+
+rates: Final = Table(
+    "rates",
+    metadata,
+    Column("scope", String(_KEY_LENGTH), primary_key=True),
+    Column("tat", BIG_KEY, nullable=False),  # microseconds: when the next place is free
+)
+
+run_labels: Final = Table(
+    "run_labels",
+    metadata,
+    Column("run_no", BIG_KEY, primary_key=True, autoincrement=False),
+    Column("key", String(NAME_LENGTH), primary_key=True),
+    Column("workspace_id", String(ID_LENGTH), nullable=False),
+    Column("value", String(NAME_LENGTH), nullable=False),
+    Column("started_at", MILLISECONDS, nullable=False),
+    Index(None, "workspace_id", "key", "value", "started_at"),
+)
+
+definitions: Final = Table(
+    "definitions",
+    metadata,
+    Column("digest", String(_DIGEST_LENGTH), primary_key=True),
+    Column("document", JSON_TEXT, nullable=False),
+)
+
+step_logs: Final = Table(
+    "step_logs",
+    metadata,
+    Column("no", BIG_KEY, primary_key=True, autoincrement=True),
+    Column("run_no", BIG_KEY, nullable=False),
+    Column("at", MILLISECONDS, nullable=False),
+    Column("level", String(20), nullable=False),
+    Column("step", String(_KEY_LENGTH), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("message", JSON_TEXT, nullable=False),
+    Column("fields", JSON_TEXT, nullable=False),
+    Index(None, "run_no", "no"),
+)

@@ -1,0 +1,21 @@
+"""Exit codes: what a script may rely on."""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    SUCCESS = 0
+    FAILED = 1
+    """The run failed, was cancelled or timed out, or a check did not pass."""
+    INVALID = 2
+    """Invalid input or usage."""
+    WAITING = 3
+    """The run waits for a person, a signal, or for a time beyond `--patience`."""
+    NOT_FOUND = 4
+    NOT_PERMITTED = 5
+    CONFLICT = 6
+    UNREACHABLE = 7
+    """The server or the database cannot be reached or used."""
+    BUG = 70
+    """A mistake of ours."""
+    INTERRUPTED = 130

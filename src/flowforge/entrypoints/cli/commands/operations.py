@@ -1,0 +1,146 @@
+"""`flowforge operations`."""
+
+import asyncio
+import json
+from typing import Annotated
+
+import typer
+
+from flowforge.entrypoints.cli.arguments import read_json, set_paths
+from flowforge.entrypoints.cli.codes import ExitCode
+from flowforge.entrypoints.cli.commands.schema import make_schema
+from flowforge.entrypoints.cli.failures import CommandFailedError
+from flowforge.entrypoints.cli.frame import Frame, frame_of
+from flowforge.entrypoints.cli.output import Column, field, show_value
+from flowforge.entrypoints.services import call_operation
+from flowforge.entrypoints.wiring import Toolbox, open_installation
+from flowforge.kit.values import JsonObject, JsonValue
+from flowforge.operations.definition import AttemptError, Operation
+
+app = typer.Typer(
+    add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="What a step can do: list, reference, call."
+)
+
+_COLUMNS = (
+    field("operation", "name", style="bold"),
+    field("category", "category"),
+    field("nature", "nature"),
+    field("from", "package"),
+    field("what it does", "title"),
+)
+_PARAMETERS = (
+    Column("parameter", lambda row: show_value(row["name"]) + ("" if row["required"] else "?"), style="bold"),
+    field("type", "type"),
+    field("default", "default"),
+    field("meaning", "description"),
+)
+
+
+def _summarise(toolbox: Toolbox, operation: Operation) -> JsonObject:
+    return {
+        "name": operation.name,
+        "title": operation.title,
+        "category": operation.category,
+        "nature": operation.nature.value,
+        "version": operation.version,
+        "package": toolbox.registry.get_source(operation.name),
+    }
+
+
+def _describe(toolbox: Toolbox, operation: Operation) -> JsonObject:
+    more: JsonObject = {
+        "description": operation.description,
+        "ports": [*operation.ports],
+        "parameters": operation.parameters_schema,
+        "result": operation.result_schema,
+        "secret_parameters": [*sorted(operation.secret_parameters)],
+        "errors": [{"code": error.code, "meaning": error.meaning, "retryable": error.retryable} for error in operation.errors],
+        "examples": [
+            {"title": example.title, "parameters": example.parameters, "result": example.result} for example in operation.examples
+        ],
+    }
+    return _summarise(toolbox, operation) | more
+
+
+@app.command("list")
+def list_(ctx: typer.Context) -> None:
+    """All operations that are installed here."""
+    frame = frame_of(ctx)
+    toolbox = Toolbox(frame.load_settings())
+    frame.output.write_rows([_summarise(toolbox, operation) for operation in toolbox.registry.all()], _COLUMNS)
+    for problem in toolbox.registry.problems:
+        frame.output.say(problem)
+
+
+@app.command()
+def show(ctx: typer.Context, name: Annotated[str, typer.Argument(help="Like http.request.")]) -> None:
+    """The reference of one operation: parameters, result, errors, examples."""
+    frame = frame_of(ctx)
+    toolbox = Toolbox(frame.load_settings())
+    operation = toolbox.registry.get(name)
+    if frame.output.is_json:
+        frame.output.write_line(_describe(toolbox, operation))
+        return
+    frame.output.write_text(f"{operation.name}  {operation.title} ({operation.nature.value})\n\n{operation.description}\n")
+    frame.output.write_rows(_list_parameters(operation.parameters_schema), _PARAMETERS, empty="It takes no parameters.")
+    for error in operation.errors:
+        frame.output.write_text(f"  error {error.code}: {error.meaning}")
+    for example in operation.examples:
+        frame.output.write_text(f"\n{example.title}:\n  with: {json.dumps(example.parameters, ensure_ascii=False)}")
+
+
+def _list_parameters(schema: JsonObject) -> list[JsonObject]:
+    properties, required = schema.get("properties", {}), schema.get("required", [])
+    if not isinstance(properties, dict) or not isinstance(required, list):
+        return []
+    return [_describe_parameter(name, facts, is_required=name in required) for name, facts in properties.items()]
+
+
+def _describe_parameter(name: str, facts: JsonValue, *, is_required: bool) -> JsonObject:
+    known = facts if isinstance(facts, dict) else {}
+    return {
+        "name": name,
+        "type": known.get("type") or ("one of several" if "anyOf" in known else "any"),
+        "default": known.get("default"),
+        "description": known.get("description"),
+        "required": is_required,
+    }
+
+
+@app.command()
+def schema(ctx: typer.Context, name: Annotated[str, typer.Argument(help="Like http.request.")]) -> None:
+    """The JSON Schemas of an operation's parameters and result."""
+    frame = frame_of(ctx)
+    made = make_schema(Toolbox(frame.load_settings()), name)
+    frame.output.write_text(json.dumps(made, ensure_ascii=False, indent=2))
+
+
+@app.command()
+def call(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help="Like crypto.hash.")],
+    *,
+    input_: Annotated[str, typer.Option("--input", help="The parameters: JSON, @FILE, or - for stdin.")] = "{}",
+    set_: Annotated[list[str] | None, typer.Option("--set", help="path=value (repeatable).", show_default=False)] = None,
+) -> None:
+    """Call an operation once, here and now, without a run. Its effects are real, and not recorded."""
+    frame = frame_of(ctx)
+    limits = frame.load_settings().limits
+    parameters = set_paths(read_json(input_, limits, "--input"), set_ or [], limits)
+    try:
+        result = _call(frame, name, parameters)
+    except AttemptError as error:
+        told: JsonObject = {"code": error.code, "message": error.message, "details": error.details}
+        frame.output.write_error([f"{name} failed: {error.message} ({error.code})"], {"error": told})
+        raise CommandFailedError(ExitCode.FAILED) from error
+    frame.output.write_text(json.dumps(result, ensure_ascii=False, indent=None if frame.output.is_json else 2))
+
+
+def _call(frame: Frame, name: str, parameters: JsonValue) -> JsonValue:
+    settings = frame.load_settings()
+    operation = Toolbox(settings).registry.get(name)
+    installation = open_installation(settings)
+    try:
+        return asyncio.run(call_operation(installation, operation, parameters))
+    finally:
+        installation.close()

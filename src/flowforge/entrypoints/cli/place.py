@@ -1,0 +1,73 @@
+"""A data folder, as a command uses it: sessions without a loop in sight, committed here and nowhere else."""
+
+import asyncio
+import sqlite3
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from flowforge.entrypoints.cli.frame import Frame
+from flowforge.entrypoints.wiring import Installation, open_installation
+from flowforge.kit.database.errors import explain_sqlite_error
+from flowforge.kit.ids import DEFAULT_WORKSPACE_ID
+
+ResultT = TypeVar("ResultT")
+
+
+class Place:
+    """One installation and the loop of one command. `workspace_id`: the only one that a machine without accounts has."""
+
+    def __init__(self, installation: Installation, runner: asyncio.Runner) -> None:
+        self.installation = installation
+        self.workspace_id = DEFAULT_WORKSPACE_ID
+        self._runner = runner
+
+    @property
+    def now_ms(self) -> int:
+        return self.installation.clock.now_ms()
+
+    def read(self, work: Callable[[AsyncSession], Awaitable[ResultT]]) -> ResultT:
+        """Does the work in a session that must not write."""
+        return self._runner.run(self._read(work))
+
+    def write(self, work: Callable[[AsyncSession], Awaitable[ResultT]]) -> ResultT:
+        """Does the work in one transaction, which is committed when it returns and rolled back when it raises."""
+        return self._runner.run(self._write(work))
+
+    async def _read(self, work: Callable[[AsyncSession], Awaitable[ResultT]]) -> ResultT:
+        with self._explained():
+            async with self.installation.database.read() as session:
+                return await work(session)
+
+    async def _write(self, work: Callable[[AsyncSession], Awaitable[ResultT]]) -> ResultT:
+        with self._explained():
+            async with self.installation.database.write.begin() as session:
+                return await work(session)
+
+    @contextmanager
+    def _explained(self) -> Generator[None]:
+        try:
+            yield
+        except DBAPIError as fault:
+            if isinstance(fault.orig, sqlite3.Error):
+                raise explain_sqlite_error(fault.orig, self.installation.folder.database) from fault
+            raise
+
+
+@contextmanager
+def open_place(frame: Frame) -> Generator[Place]:
+    """The data folder of the call.
+
+    Raises:
+        SettingsError: a setting is bad.
+        StorageError: the folder or its database cannot be used.
+    """
+    installation = open_installation(frame.load_settings())
+    with asyncio.Runner() as runner:
+        try:
+            yield Place(installation, runner)
+        finally:
+            runner.run(installation.aclose())

@@ -1,0 +1,102 @@
+"""Ids: a prefix that names the kind, and a UUIDv7 as 26 lower-case Crockford base-32 characters (`run_01jz…`)."""
+
+import hashlib
+import re
+import secrets
+import threading
+from base64 import b32hexencode
+from collections.abc import Callable
+from typing import Final
+
+from flowforge.kit.clock import Clock, SystemClock
+from flowforge.kit.errors import Detail, ValidationError
+
+DEFAULT_WORKSPACE_ID: Final = "ws_" + "0" * 26
+"""The workspace of a machine that has only one."""
+
+_ENCODED: Final = re.compile(r"[0-7][0-9a-hjkmnp-tv-z]{25}")
+_PREFIX: Final = re.compile(r"[a-z]{1,8}")
+_HEX_TO_CROCKFORD: Final = bytes.maketrans(b"0123456789ABCDEFGHIJKLMNOPQRSTUV", b"0123456789abcdefghjkmnpqrstvwxyz")
+
+_RANDOM_BITS: Final = 74
+_STEP_BITS: Final = 32
+
+
+class InvalidIdError(ValidationError):
+    """A text that should be an id is none, or one of another kind."""
+
+    def __init__(self, text: str, prefix: str) -> None:
+        shown = text if len(text) <= 40 else text[:40] + "…"
+        message = f"{shown!r} is no id of the form {prefix}_ and 26 characters; copy the id as it was printed."
+        super().__init__(message, [Detail(field="", message=message, code="id_invalid")])
+
+
+class IdSource:
+    """Makes ids that sort by the time they were made, and strictly grow within one source, also when the clock goes back.
+
+    UUIDv7 (RFC 9562, 5.7) with the "monotonic random" method of 6.2: within one millisecond the random part grows by a random step.
+    """
+
+    def __init__(self, clock: Clock, random_bits: Callable[[int], int] = secrets.randbits) -> None:
+        self._clock = clock
+        self._random_bits = random_bits
+        self._lock = threading.Lock()
+        self._last_ms = -1
+        self._last_random = 0
+
+    def make_id(self, prefix: str) -> str:
+        """A new id, like `run_01jz5c2q8hm7k3v9x4e6t0w1yb`. Safe to call from any thread."""
+        return f"{prefix}_{_encode(self._next_uuid())}"
+
+    def _next_uuid(self) -> int:
+        with self._lock:
+            now_ms = self._clock.now_ms()
+            if now_ms > self._last_ms:
+                self._last_ms, self._last_random = now_ms, self._random_bits(_RANDOM_BITS)
+            else:
+                self._last_random += 1 + self._random_bits(_STEP_BITS)
+                if self._last_random >> _RANDOM_BITS:
+                    self._last_ms, self._last_random = self._last_ms + 1, self._random_bits(_RANDOM_BITS)
+            return _join(self._last_ms, self._last_random)
+
+
+def _join(moment_ms: int, random: int) -> int:
+    return (moment_ms << 80) | (0x7 << 76) | ((random >> 62) << 64) | (0b10 << 62) | (random & ((1 << 62) - 1))
+
+
+def _encode(uuid: int) -> str:
+    # 20 bytes are 32 base-32 digits exactly; the last 26 of them hold the 128 bits.
+    return b32hexencode(uuid.to_bytes(20, "big"))[6:].translate(_HEX_TO_CROCKFORD).decode("ascii")
+
+
+def derive_id(prefix: str, at_ms: int, seed: bytes) -> str:
+    """An id that sorts by `at_ms` and is the same for the same seed: the random part is its BLAKE2b."""
+    random = int.from_bytes(hashlib.blake2b(seed, digest_size=10).digest()) & ((1 << _RANDOM_BITS) - 1)
+    return f"{prefix}_{_encode(_join(at_ms, random))}"
+
+
+_PROCESS_SOURCE: Final = IdSource(SystemClock())
+
+
+def make_id(prefix: str) -> str:
+    """A new id from the source of this process; see `IdSource.make_id`."""
+    return _PROCESS_SOURCE.make_id(prefix)
+
+
+def is_id(text: str, prefix: str) -> bool:
+    """Whether the text has the form of an id of this kind; says nothing about whether it exists."""
+    head, separator, tail = text.partition("_")
+    return head == prefix and separator == "_" and _ENCODED.fullmatch(tail) is not None
+
+
+def parse_id(text: str, prefix: str) -> str:
+    """The text itself, once it is known to be an id of this kind.
+
+    Raises:
+        InvalidIdError: it is not; its detail has the code `id_invalid`.
+    """
+    if not _PREFIX.fullmatch(prefix):
+        raise ValueError(f"{prefix!r} is no prefix of an id")
+    if not is_id(text, prefix):
+        raise InvalidIdError(text, prefix)
+    return text

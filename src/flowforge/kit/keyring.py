@@ -1,0 +1,193 @@
+"""Encryption at rest: AES-256-GCM with a ring of keys. The current key writes, the others still read.
+
+What is encrypted is bound to its place (table, row, workspace, key id) as authenticated data: moved elsewhere it does not open.
+The nonce is 96 random bits, so a key should be replaced long before it has written 2^32 times (NIST SP 800-38D, 8.3).
+"""
+
+import hashlib
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Final, Self, cast
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from flowforge.kit.atomic import create_atomic, write_atomic
+from flowforge.kit.border import decode, encode
+from flowforge.kit.errors import Detail, FlowForgeError, InvariantError, StorageError
+from flowforge.kit.folder import explain_os_error
+from flowforge.kit.settings import Settings
+from flowforge.kit.values import JsonObject
+
+_KEY_BYTES: Final = 32
+_NONCE_BYTES: Final = 12
+_FORMAT: Final = 1
+
+
+class UnreadableError(FlowForgeError):
+    """A ciphertext does not open: another key, another row, or changed bytes. Says which, never what was inside."""
+
+    code: ClassVar[str] = "secret_unreadable"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, [Detail(field="", message=message, code=self.code)])
+
+
+class KeyringError(StorageError):
+    """The key ring on disk is missing a part or damaged."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        message = f"The key ring {path} cannot be used: {reason}; restore it from a backup, without it no secret opens."
+        super().__init__(message, [Detail(field="", message=message, code="keyring_unreadable")])
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a ciphertext belongs."""
+
+    table: str
+    row: str
+    workspace_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A ciphertext: the id of its key, and nonce, text and tag in one."""
+
+    key_id: str
+    data: bytes
+
+
+class Keyring:
+    """Keys by their ids, one of them current. An id is derived from its key, so the same key has the same id everywhere."""
+
+    __slots__ = ("_ciphers", "current_key_id")
+
+    def __init__(self, current: bytes, previous: tuple[bytes, ...] = ()) -> None:
+        self.current_key_id: Final = make_key_id(current)
+        self._ciphers: Final = {make_key_id(key): AESGCM(key) for key in (current, *previous)}
+
+    @classmethod
+    def generate(cls) -> Self:
+        """A ring with one new random key, for a process that keeps nothing."""
+        return cls(secrets.token_bytes(_KEY_BYTES))
+
+    def seal(self, plain: bytes, place: Place) -> Sealed:
+        """Encrypt with the current key."""
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        text = self._ciphers[self.current_key_id].encrypt(nonce, plain, _bind(place, self.current_key_id))
+        return Sealed(self.current_key_id, nonce + text)
+
+    def open(self, sealed: Sealed, place: Place) -> bytes:
+        """What `seal` was given at the same place.
+
+        Raises:
+            UnreadableError: the ring does not have the key, or the bytes, the key id or the place are not those of `seal`.
+        """
+        cipher = self._ciphers.get(sealed.key_id)
+        if cipher is None:
+            raise UnreadableError(
+                f"The key {sealed.key_id} of a row in {place.table} is not in the key ring; add it as the previous key."
+            )
+        nonce, text = sealed.data[:_NONCE_BYTES], sealed.data[_NONCE_BYTES:]
+        try:
+            return cipher.decrypt(nonce, text, _bind(place, sealed.key_id))
+        except (InvalidTag, ValueError):
+            raise UnreadableError(
+                f"A row in {place.table} does not open: it was moved or changed from outside; set it again."
+            ) from None
+
+
+def make_key_id(key: bytes) -> str:
+    """`k_` and 16 hexadecimal digits derived from the key; tells nothing about it."""
+    if len(key) != _KEY_BYTES:
+        raise InvariantError(f"A key has {_KEY_BYTES} bytes, not {len(key)}.")
+    return "k_" + hashlib.blake2b(key, digest_size=8, person=b"flowforge key id").hexdigest()
+
+
+def _bind(place: Place, key_id: str) -> bytes:
+    return encode([place.table, place.row, place.workspace_id, key_id])
+
+
+def open_keyring(path: Path, settings: Settings) -> Keyring:
+    """The key ring of a data folder: made at first use, unless ENCRYPTION_KEY is set. Keys in the file always still read.
+
+    Raises:
+        KeyringError: the file is damaged.
+        StorageError: it cannot be read or written.
+    """
+    given = [bytes.fromhex(key.get_secret_value()) for key in (settings.encryption_key, settings.encryption_key_previous) if key]
+    if settings.encryption_key is None:
+        current, others = _read_or_create(path)
+        return Keyring(current, (*others, *given))
+    stored = _read_ring(path) if path.exists() else None
+    return Keyring(given[0], (*given[1:], *(() if stored is None else (stored[0], *stored[1]))))
+
+
+def rotate_keyring(path: Path) -> None:
+    """Put a new current key into the file; the others stay and read. Rows written before need `reencrypt` afterwards.
+
+    Raises:
+        KeyringError: the file is damaged.
+    """
+    current, others = _read_or_create(path)
+    _store(path, secrets.token_bytes(_KEY_BYTES), (current, *others))
+
+
+def retire_keys(path: Path) -> None:
+    """Remove all keys from the file but the current one; do so only after every row was re-encrypted."""
+    current, _ = _read_or_create(path)
+    _store(path, current, ())
+
+
+def _read_or_create(path: Path) -> tuple[bytes, tuple[bytes, ...]]:
+    try:
+        if not path.exists():
+            create_atomic(path, _render(secrets.token_bytes(_KEY_BYTES), ()))
+    except OSError as fault:
+        raise explain_os_error(fault, path) from fault
+    return _read_ring(path)
+
+
+def _store(path: Path, current: bytes, others: tuple[bytes, ...]) -> None:
+    try:
+        write_atomic(path, _render(current, others))
+    except OSError as fault:
+        raise explain_os_error(fault, path) from fault
+
+
+def _render(current: bytes, others: tuple[bytes, ...]) -> bytes:
+    ring: JsonObject = {
+        "format": _FORMAT,
+        "current": make_key_id(current),
+        "keys": {make_key_id(key): key.hex() for key in (current, *others)},
+    }
+    return encode(ring) + b"\n"
+
+
+def _read_ring(path: Path) -> tuple[bytes, tuple[bytes, ...]]:
+    try:
+        ring = decode(path.read_bytes())
+    except OSError as fault:
+        raise explain_os_error(fault, path) from fault
+    except InvariantError:
+        raise KeyringError(path, "it is no JSON") from None
+    if not isinstance(ring, dict) or ring.get("format") != _FORMAT:
+        raise KeyringError(path, "its format is unknown")
+    keys, current = ring.get("keys"), ring.get("current")
+    if not isinstance(keys, dict) or not isinstance(current, str) or current not in keys:
+        raise KeyringError(path, "it names no current key")
+    by_id = {key_id: _read_key(path, key_id, text) for key_id, text in cast("Mapping[str, object]", keys).items()}
+    return by_id[current], tuple(key for key_id, key in by_id.items() if key_id != current)
+
+
+def _read_key(path: Path, key_id: str, text: object) -> bytes:
+    try:
+        key = bytes.fromhex(text) if isinstance(text, str) else b""
+    except ValueError:
+        key = b""
+    if len(key) != _KEY_BYTES or make_key_id(key) != key_id:
+        raise KeyringError(path, f"the key {key_id} is damaged")
+    return key

@@ -1,0 +1,187 @@
+"""The object store: files that steps hand on by reference, kept in a folder, never in the journal."""
+
+import hashlib
+import os
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from flowforge.kit.atomic import write_atomic
+from flowforge.kit.errors import Detail, NotFoundError, ValidationError
+from flowforge.kit.folder import explain_os_error
+from flowforge.kit.ids import IdSource, is_id, parse_id
+from flowforge.kit.values import JsonObject, JsonValue
+
+FILE_KEY: Final = "$file"
+_PREFIX: Final = "file"
+_STAGING: Final = ".staging"
+_NAME_MAX_BYTES: Final = 200
+_MEDIA_TYPE: Final = re.compile(r"[a-z0-9!#$&^_.+-]{1,64}/[a-z0-9!#$&^_.+-]{1,64}")
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+
+
+class ObjectMissingError(NotFoundError):
+    """There are no bytes under this id."""
+
+    def __init__(self, file_id: str) -> None:
+        message = f"The file {file_id} is not in the object store any more."
+        super().__init__(message, [Detail(field="", message=message, code="file_missing")])
+
+
+@dataclass(frozen=True, slots=True)
+class FileValue:
+    """A file as a value in a workflow: everything about it but the bytes."""
+
+    id: str
+    name: str
+    media_type: str
+    size_bytes: int
+    sha256: str
+
+    def to_json(self) -> JsonObject:
+        """The form in which steps see it: `{"$file": {"id", "name", "media_type", "size", "sha256"}}`."""
+        return {
+            FILE_KEY: {
+                "id": self.id,
+                "name": self.name,
+                "media_type": self.media_type,
+                "size": self.size_bytes,
+                "sha256": self.sha256,
+            }
+        }
+
+
+def parse_file(value: JsonValue) -> FileValue:
+    """The file that a JSON value is.
+
+    Raises:
+        ValidationError: the value is no file; code `file_invalid`. Nothing is said about whether its bytes exist.
+    """
+    facts = value.get(FILE_KEY) if isinstance(value, dict) and len(value) == 1 else None
+    if isinstance(facts, dict):
+        match facts:
+            case {"id": str(id_), "name": str(name), "media_type": str(media_type), "size": int(size), "sha256": str(sha256)} if (
+                len(facts) == 5 and is_id(id_, _PREFIX) and size >= 0 and _SHA256.fullmatch(sha256)
+            ):
+                return FileValue(id_, clean_name(name), clean_media_type(media_type), size, sha256)
+            case _:
+                pass
+    message = 'This value is no file; a file is {"$file": {"id", "name", "media_type", "size", "sha256"}} as a step gave it.'
+    raise ValidationError(message, [Detail(field="", message=message, code="file_invalid")])
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """What the folder itself knows of a file."""
+
+    id: str
+    size_bytes: int
+    stored_at_ms: int
+
+
+class ObjectStore:
+    """Files in a folder, under random ids; a file never changes once it is there.
+
+    Bytes first: `put` returns only when they survive a power cut, so a journal that names a file never names a missing one. What
+    nothing names (a crash in between) is found by age with `list_objects`. Methods block: call them from a thread where that matters.
+    """
+
+    def __init__(self, folder: Path, ids: IdSource) -> None:
+        self._folder = folder
+        self._ids = ids
+
+    def put(self, data: bytes, *, name: str, media_type: str) -> FileValue:
+        """Keep bytes under a new id. `name` loses folders and characters that no file system likes; it is for people only.
+
+        Raises:
+            StorageFullError: there is no room on the disk; nothing is kept.
+            StorageError: the folder cannot be written to.
+        """
+        file_id = self._ids.make_id(_PREFIX)
+        path = self._locate(file_id)
+        staging = self._folder / _STAGING
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            staging.mkdir(mode=0o700, exist_ok=True)
+            write_atomic(path, data, staging=staging)
+        except OSError as fault:
+            raise explain_os_error(fault, self._folder) from fault
+        return FileValue(file_id, clean_name(name), clean_media_type(media_type), len(data), hashlib.sha256(data).hexdigest())
+
+    def read(self, file_id: str) -> bytes:
+        """All the bytes.
+
+        Raises:
+            InvalidIdError: the text is no id of a file.
+            ObjectMissingError: there is none.
+        """
+        with self.open(file_id) as file:
+            return file.read()
+
+    def open(self, file_id: str) -> BinaryIO:
+        """The bytes as a stream for reading, which the caller closes. Raises as `read`."""
+        path = self._locate(file_id)
+        try:
+            return path.open("rb")
+        except FileNotFoundError:
+            raise ObjectMissingError(file_id) from None
+        except OSError as fault:
+            raise explain_os_error(fault, path) from fault
+
+    def delete(self, file_id: str) -> None:
+        """Remove the bytes; that they are gone already is fine.
+
+        Raises:
+            InvalidIdError: the text is no id of a file.
+        """
+        path = self._locate(file_id)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as fault:
+            raise explain_os_error(fault, path) from fault
+
+    def list_objects(self, *, stored_before_ms: int | None = None) -> Iterator[StoredObject]:
+        """Every file, or those that are older than a time, in no order. Times are the file system's."""
+        for shard in self._folder.glob("[0-9a-z][0-9a-z]"):
+            for entry in os.scandir(shard):
+                if not is_id(entry.name, _PREFIX):
+                    continue
+                facts = entry.stat()
+                stored_at_ms = facts.st_mtime_ns // 1_000_000
+                if stored_before_ms is None or stored_at_ms < stored_before_ms:
+                    yield StoredObject(entry.name, facts.st_size, stored_at_ms)
+
+    def sweep_staging(self, *, stored_before_ms: int) -> int:
+        """Remove what writes that were cut short left behind before a time; returns how many. Younger ones may still be written."""
+        removed = 0
+        for draft in (self._folder / _STAGING).glob(".draft-*"):
+            if draft.stat().st_mtime_ns // 1_000_000 < stored_before_ms:
+                draft.unlink(missing_ok=True)
+                removed += 1
+        return removed
+
+    def _locate(self, file_id: str) -> Path:
+        # The last two characters are random, the first ones are time: folders fill evenly.
+        parse_id(file_id, _PREFIX)
+        return self._folder / file_id[-2:] / file_id
+
+
+def clean_name(name: str) -> str:
+    """A file name for people: the last part of a path, without control, format and reserved characters, at most 200 bytes."""
+    last = re.split(r"[/\\]", name)[-1][:1_000]
+    kept = "".join(
+        char for char in unicodedata.normalize("NFC", last) if unicodedata.category(char)[0] != "C" and char not in '<>:"|?*'
+    )
+    kept = kept.strip(" .")
+    while len(kept.encode()) > _NAME_MAX_BYTES:
+        kept = kept[:-1]
+    return kept or "file"
+
+
+def clean_media_type(media_type: str) -> str:
+    """`type/subtype` in lower case without parameters; `application/octet-stream` where it is none."""
+    bare = media_type.partition(";")[0].strip().lower()
+    return bare if _MEDIA_TYPE.fullmatch(bare) else "application/octet-stream"

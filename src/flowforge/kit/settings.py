@@ -1,0 +1,185 @@
+"""The settings of one process: one frozen object, built in `entrypoints` and handed down.
+
+Reading the environment, files and config.toml is in `settings_source`; this module says what there is to set.
+"""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Final, NamedTuple, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+
+from flowforge.kit.limits import DurationMs, Limits
+from flowforge.kit.units import format_duration
+
+DEFAULT_DATA: Final = Path("~/.local/share/flowforge")
+
+
+class LogLevel(StrEnum):
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogFormat(StrEnum):
+    JSON = "json"
+    CONSOLE = "console"
+
+
+class FileRoot(NamedTuple):
+    """A folder that workflows may read and write, under the name by which they know it."""
+
+    name: str
+    folder: Path
+
+
+def _read_roots(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    roots: list[FileRoot] = []
+    for part in (part.strip() for part in value.split(",")):
+        name, separator, folder = part.partition("=")
+        if not separator or not folder.strip():
+            raise ValueError(f"{part!r} is not of the form name=folder")
+        roots.append(FileRoot(name.strip(), Path(folder.strip()).expanduser()))
+    return tuple(roots)
+
+
+def _read_key(value: object) -> object:
+    text = value.get_secret_value() if isinstance(value, SecretStr) else value
+    if text is None:
+        return None
+    if not isinstance(text, str) or len(text) != 64 or any(digit not in "0123456789abcdefABCDEF" for digit in text):
+        raise ValueError("a key is 64 hexadecimal digits; `openssl rand -hex 32` makes one")
+    if len(set(text.lower())) < 8:
+        raise ValueError("this is an example, not a key; `openssl rand -hex 32` makes one")
+    return text.lower()
+
+
+def _expand_home(value: object) -> object:
+    return Path(value).expanduser() if isinstance(value, str | Path) else value
+
+
+Roots = Annotated[tuple[FileRoot, ...], BeforeValidator(_read_roots)]
+Key = Annotated[SecretStr | None, BeforeValidator(_read_key)]
+Folder = Annotated[Path, BeforeValidator(_expand_home)]
+
+
+class Settings(BaseModel):
+    """Everything that can be set, as `FLOWFORGE_<NAME>`, `FLOWFORGE_<NAME>_FILE`, or `<name>` in the data folder's config.toml."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True, validate_default=True)
+
+    data: Folder = Field(
+        default=DEFAULT_DATA, validation_alias="DATA", description="The data folder: database, keys, files, logs."
+    )
+    log_level: LogLevel = Field(
+        default=LogLevel.INFO, validation_alias="LOG_LEVEL", description="The least severe log lines that are written."
+    )
+    log_format: LogFormat = Field(
+        default=LogFormat.JSON,
+        validation_alias="LOG_FORMAT",
+        description="json: one object a line; console: text for a terminal.",
+    )
+
+    runs_max: int = Field(
+        default=2_000,
+        ge=1,
+        le=100_000,
+        validation_alias="RUNS_MAX",
+        description="Most runs in memory at once; waiting runs take none.",
+    )
+    step_timeout_ms: DurationMs = Field(
+        default=300_000,
+        ge=100,
+        le=2_592_000_000,
+        validation_alias="STEP_TIMEOUT",
+        description="Time of one attempt of a step that sets none.",
+    )
+    run_timeout_ms: DurationMs = Field(
+        default=0, ge=0, validation_alias="RUN_TIMEOUT", description="Time of a run whose workflow sets none; 0 is without end."
+    )
+    worker_concurrency: int = Field(
+        default=100,
+        ge=1,
+        le=10_000,
+        validation_alias="WORKER_CONCURRENCY",
+        description="Most steps with effects at work at once in one worker.",
+    )
+    shutdown_grace_ms: DurationMs = Field(
+        default=30_000,
+        ge=0,
+        le=3_600_000,
+        validation_alias="SHUTDOWN_GRACE",
+        description="Time that steps in flight get to end when we stop.",
+    )
+    stuck_after_ms: DurationMs = Field(
+        default=1_800_000,
+        ge=1_000,
+        validation_alias="STUCK_AFTER",
+        description="A run without progress for this long is reported as stuck.",
+    )
+    beat_ms: DurationMs = Field(
+        default=10_000, ge=20, le=600_000, validation_alias="BEAT", description="How often a worker says that it lives."
+    )
+    expiry_ms: DurationMs = Field(
+        default=30_000,
+        ge=60,
+        le=3_600_000,
+        validation_alias="EXPIRY",
+        description="A worker silent for this long loses its runs to others.",
+    )
+    mocks: bool = Field(default=False, validation_alias="MOCKS", description="Steps give their `mock` instead of running.")
+
+    history_warn: int = Field(
+        default=50_000, ge=100, validation_alias="HISTORY_WARN", description="Events of one run after which the log warns."
+    )
+    history_max: int = Field(
+        default=1_000_000, ge=1_000, validation_alias="HISTORY_MAX", description="Events of one run after which it is stopped."
+    )
+    keep_runs_ms: DurationMs = Field(
+        default=90 * 86_400_000, ge=0, validation_alias="KEEP_RUNS", description="How long finished runs are kept; 0 is for ever."
+    )
+
+    egress_allow: str = Field(
+        default="",
+        max_length=16_384,
+        validation_alias="EGRESS_ALLOW",
+        description="Private addresses that steps may call: comma list of host, *.host or CIDR, each with an optional :port.",
+    )
+    file_roots: Roots = Field(
+        default=(),
+        validation_alias="FILE_ROOTS",
+        description="Folders that workflows may use, as name=folder; unset, it is `work`, a folder in the data folder.",
+    )
+
+    encryption_key: Key = Field(
+        default=None,
+        validation_alias="ENCRYPTION_KEY",
+        description="Encrypts secrets, 64 hex digits; unset, keys/keyring.json in the data folder does.",
+    )
+    encryption_key_previous: Key = Field(
+        default=None,
+        validation_alias="ENCRYPTION_KEY_PREVIOUS",
+        description="Still reads what was encrypted before ENCRYPTION_KEY was changed.",
+    )
+
+    limits: Limits = Limits()
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        if self.expiry_ms < 2 * self.beat_ms:
+            raise ValueError(f"EXPIRY must be at least twice BEAT, which is {format_duration(self.beat_ms)}")
+        if self.history_warn > self.history_max:
+            raise ValueError(f"HISTORY_WARN must not be above HISTORY_MAX, which is {self.history_max}")
+        names = [root.name for root in self.file_roots]
+        if len(set(names)) < len(names):
+            raise ValueError("FILE_ROOTS names a root twice")
+        if any(not name.isidentifier() or not name.isascii() for name in names):
+            raise ValueError("FILE_ROOTS: the name of a root is made of letters, digits and _")
+        return self
+
+    def list_file_roots(self) -> tuple[FileRoot, ...]:
+        """The folders that workflows may use: those that are set, else `work` in the data folder."""
+        return self.file_roots or (FileRoot("work", self.data / "work"),)

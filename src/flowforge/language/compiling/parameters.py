@@ -1,0 +1,97 @@
+"""Checks an operation's parameters against its schema, as far as they are known before a run."""
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+import pydantic
+
+from flowforge.kit.values import JsonObject, JsonValue
+from flowforge.language.compiling.templates import is_below
+from flowforge.language.faults import At, Sink
+from flowforge.language.reading.positions import Path
+from flowforge.language.schema_faults import holds_expression, list_schema_faults, make_validator
+from flowforge.language.shapes import is_expression_text
+from flowforge.operations.definition import Operation
+
+if TYPE_CHECKING:
+    from jsonschema_rs import Draft202012Validator
+
+_SECRET_NAME: Final = re.compile(
+    r"(^|[-_.])(authorization|cookie|secret|password|passwd|passphrase|token|api[-_]?key|access[-_]?key|private[-_]?key)$",
+    re.IGNORECASE,
+)
+_SECRET_VALUE: Final = re.compile(r"(bearer|basic|token)\s+\S+", re.IGNORECASE)
+
+
+class ParameterChecker:
+    """Checks the calls of one document; a schema is compiled once for all steps that use the operation."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._validators: dict[str, Draft202012Validator] = {}
+
+    def check(self, operation: Operation, parameters: JsonObject, path: Path) -> None:
+        """Tells every fault of the parameters that stand at `path`; what an expression will give is left to the run."""
+        self._warn_about_secrets(parameters, path)
+        schema = operation.parameters_schema
+        validator = self._validators.get(operation.name)
+        if validator is None:
+            validator = self._validators.setdefault(operation.name, make_validator(schema))
+        faults = list_schema_faults(
+            validator, schema, parameters, is_hidden=lambda inner: is_below(inner, operation.secret_parameters)
+        )
+        for fault in faults:
+            at = At.KEY if fault.is_name else At.VALUE
+            self._sink.add(fault.code, (*path, *fault.path), fault.message, suggestion=fault.suggestion, at=at)
+        if not faults and not holds_expression(parameters):
+            self._check_by_model(operation, parameters, path)
+
+    def _check_by_model(self, operation: Operation, parameters: JsonObject, path: Path) -> None:
+        """The rules that a JSON Schema cannot say; only where every value is known."""
+        try:
+            operation.parameters.model_validate(parameters)
+        except pydantic.ValidationError as error:
+            for fault in error.errors(include_url=False, include_input=False, include_context=False):
+                known = _keep_known_path(parameters, fault["loc"])
+                self._sink.add("value", (*path, *known), f"{fault['msg'].removeprefix('Value error, ').rstrip('.')}.")
+
+    def _warn_about_secrets(self, parameters: JsonObject, path: Path) -> None:
+        for inner, text in _list_texts(parameters, path):
+            if is_pasted_secret(inner, text):
+                message = (
+                    "This looks like a plain secret; store it with `flowforge secrets set NAME` and write ${{ secrets.NAME }}."
+                )
+                self._sink.warn("secret_in_definition", inner, message)
+
+
+def is_pasted_secret(path: Path, text: str) -> bool:
+    """Whether a constant text looks like a password or a token, by the name of its field or its own form."""
+    if not text or is_expression_text(text):
+        return False
+    name = path[-1]
+    return (isinstance(name, str) and _SECRET_NAME.search(name) is not None) or _SECRET_VALUE.fullmatch(text) is not None
+
+
+def _list_texts(value: JsonValue, path: Path) -> Iterator[tuple[Path, str]]:
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            yield from _list_texts(item, (*path, name))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _list_texts(item, (*path, index))
+
+
+def _keep_known_path(value: JsonValue, location: tuple[int | str, ...]) -> Path:
+    """The part of a model's location that is in the document; names of alternatives inside are passed over."""
+    path: Path = ()
+    for part in location:
+        if isinstance(value, dict):
+            inner = value.get(str(part))
+        else:
+            inner = value[part] if isinstance(value, list) and isinstance(part, int) and part < len(value) else None
+        if inner is not None:
+            value, path = inner, (*path, part)
+    return path

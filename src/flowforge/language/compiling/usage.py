@@ -1,0 +1,14 @@
+"""What a document uses, gathered while it is compiled."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Usage:
+    """Names without order; `expressions` counts them."""
+
+    variables: set[str] = field(default_factory=set[str])
+    secrets: set[str] = field(default_factory=set[str])
+    calls: set[str] = field(default_factory=set[str])
+    operations: set[str] = field(default_factory=set[str])
+    expressions: int = 0

@@ -1,0 +1,168 @@
+"""Calls an operation: parameters checked, result checked, every failure told as one of the two errors that a step knows.
+
+On the engine's hot path: nothing here looks at annotations or builds a validator at a call.
+"""
+
+from typing import Any, Final, NoReturn, cast
+
+import pydantic
+from pydantic import BaseModel
+
+from flowforge.kit.border import JsonRefusedError, check_json
+from flowforge.kit.errors import Detail
+from flowforge.kit.limits import Limits
+from flowforge.kit.masking import Masker
+from flowforge.kit.values import JsonObject, JsonValue
+from flowforge.operations.definition import AttemptError, Exit, FatalError, Operation, OperationContext, RetryableError
+from flowforge.operations.masking import NO_SECRETS, mask_value
+
+DEFAULT_LIMITS: Final = Limits()
+
+Outcome = tuple[str, JsonValue]
+"""The port by which the step leaves, and its output."""
+
+
+class InvalidParametersError(FatalError):
+    """The parameters do not fit the operation's model; `faults` names each field by its dotted path."""
+
+    def __init__(self, operation: Operation, faults: tuple[Detail, ...]) -> None:
+        told = "; ".join(f"{fault.field or 'the whole'}: {fault.message}" for fault in faults[:5])
+        more = f"; and {len(faults) - 5} more" if len(faults) > 5 else ""
+        super().__init__(
+            f"The parameters do not fit {operation.name}: {told}{more}.",
+            code="invalid_parameters",
+            details=[{"field": fault.field, "message": fault.message, "code": fault.code} for fault in faults],
+        )
+        self.faults = faults
+
+
+def validate_parameters(operation: Operation, value: JsonValue) -> BaseModel:
+    """The parameters as the operation's model.
+
+    Raises:
+        InvalidParametersError: with all faults at once; none of them repeats the value, which may be a secret.
+    """
+    try:
+        return operation.parameters.__pydantic_validator__.validate_python(value)
+    except pydantic.ValidationError as error:
+        raise InvalidParametersError(operation, list_faults(error)) from None
+
+
+def list_faults(error: pydantic.ValidationError) -> tuple[Detail, ...]:
+    """Pydantic's faults as ours: dotted field, message, and the code `invalid_parameters` or the validator's own."""
+    return tuple(
+        Detail(field=_format_location(fault["loc"]), message=_word(fault["type"], fault["msg"]), code=_code_of(fault["type"]))
+        for fault in error.errors(include_url=False, include_input=False, include_context=False)
+    )
+
+
+def _format_location(location: tuple[int | str, ...]) -> str:
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return text.removeprefix(".")
+
+
+def _word(fault_type: str, message: str) -> str:
+    match fault_type:
+        case "extra_forbidden":
+            return "there is no such parameter"
+        case "missing":
+            return "this parameter is required"
+        case _:
+            return message.removeprefix("Value error, ")
+
+
+_OWN_CODES: Final = frozenset({"header_reserved", "header_invalid", "scheme", "egress_denied"})
+
+
+def _code_of(fault_type: str) -> str:
+    return fault_type if fault_type in _OWN_CODES else "invalid_parameters"
+
+
+def run_pure(operation: Operation, parameters: BaseModel, limits: Limits = DEFAULT_LIMITS) -> Outcome:
+    """Calls a pure operation with parameters that `validate_parameters` gave.
+
+    Raises:
+        FatalError: the operation raised it, or returned what is no JSON (`result_invalid`).
+        RetryableError: the operation raised it, or anything else (`operation_failed`).
+    """
+    try:
+        result = operation.function(parameters)
+    except AttemptError:
+        raise
+    except Exception as error:  # noqa: BLE001 - supervisor: a step author's mistake must fail the step, not the engine
+        _raise_unexpected(operation, error)
+    return _read_outcome(operation, result, limits)
+
+
+def call_pure(operation: Operation, value: JsonValue, limits: Limits = DEFAULT_LIMITS) -> JsonValue:
+    """A pure operation as an expression function: its output for these parameters. Raises as both functions that it is made of."""
+    return run_pure(operation, validate_parameters(operation, value), limits)[1]
+
+
+async def run_effect(
+    operation: Operation, parameters: BaseModel, context: OperationContext, limits: Limits = DEFAULT_LIMITS
+) -> Outcome:
+    """Calls an operation that is not pure, with parameters that `validate_parameters` gave. Secrets are masked in what comes out.
+
+    Cancelling passes through.
+
+    Raises:
+        FatalError, RetryableError: as `run_pure`.
+    """
+    try:
+        result = await _call(operation, parameters, context)
+        port, output = _read_outcome(operation, result, limits)
+    except AttemptError as error:
+        _mask_error(error, context.masker)
+        raise
+    except Exception as error:  # noqa: BLE001 - supervisor, as above
+        _raise_unexpected(operation, error, context.masker)
+    return port, mask_value(context.masker, output)
+
+
+async def _call(operation: Operation, parameters: BaseModel, context: OperationContext) -> object:
+    result = operation.function(parameters, context)
+    return await cast("Any", result) if hasattr(result, "__await__") else result
+
+
+def _mask_error(error: AttemptError, masker: Masker) -> None:
+    error.message = masker.mask(error.message)
+    error.details = mask_value(masker, error.details)
+    error.args = (error.message,)
+
+
+def _raise_unexpected(operation: Operation, error: Exception, masker: Masker = NO_SECRETS) -> NoReturn:
+    said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    raise RetryableError(f"{operation.name} failed with {masker.mask(said)[:1000]}", code="operation_failed") from error
+
+
+def _read_outcome(operation: Operation, result: object, limits: Limits) -> Outcome:
+    port = operation.ports[0]
+    if isinstance(result, Exit):
+        if result.port not in operation.ports:
+            _blame_author(operation, f"left by the port {result.port!r}, which it does not declare")
+        port, result = result.port, result.result
+    if isinstance(result, BaseModel):
+        result = result.__pydantic_serializer__.to_python(result, mode="json", by_alias=True)
+    elif operation.result is not None:
+        _blame_author(operation, f"returned {type(result).__name__} where it declares {operation.result.__name__}")
+    try:
+        return port, check_json(result, limits)
+    except JsonRefusedError as error:
+        _blame_author(operation, f"returned what is no JSON: {error.message.rstrip('.')}")
+
+
+def _blame_author(operation: Operation, what: str) -> NoReturn:
+    raise FatalError(f"{operation.name} {what}; this is a mistake in the operation.", code="result_invalid")
+
+
+def find_target(operation: Operation, parameters: JsonObject) -> str | None:
+    """What the effects ledger shows as the effect's target, from the evaluated parameters; None where the operation names none."""
+    if operation.target is None:
+        return None
+    try:
+        return operation.target(parameters)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None

@@ -1,0 +1,45 @@
+"""The context of one attempt, as the engine and the command line build it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from flowforge.kit.masking import Masker
+from flowforge.kit.values import JsonObject, JsonValue
+from flowforge.operations.definition import FatalError
+from flowforge.operations.masking import NO_SECRETS, mask_object
+
+ServiceT = TypeVar("ServiceT")
+
+LogWriter = Callable[[str, str, JsonObject], None]
+"""Takes level (`debug`, `info`, `warning`, `error`), message and fields, all masked."""
+
+
+def _write_nothing(level: str, message: str, fields: JsonObject) -> None:
+    del level, message, fields
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptContext:
+    """An `OperationContext`: see there for what the fields mean. `services` maps a service's class to the service."""
+
+    run_id: str
+    step: str
+    attempt: int
+    idempotency_key: str
+    services: Mapping[type, object] = field(default_factory=dict[type, object])
+    write_log: LogWriter = _write_nothing
+    masker: Masker = NO_SECRETS
+    depth: int = 0
+
+    def service(self, kind: type[ServiceT]) -> ServiceT:
+        found = self.services.get(kind)
+        if not isinstance(found, kind):
+            raise FatalError(
+                f"This process runs without the service {kind.__name__}, which the operation needs; start it with one.",
+                code="service_missing",
+            )
+        return found
+
+    def log(self, level: str, message: str, **fields: JsonValue) -> None:
+        self.write_log(level, self.masker.mask(message), mask_object(self.masker, fields))

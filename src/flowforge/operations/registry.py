@@ -1,0 +1,126 @@
+"""All operations that are installed here, and how they are found."""
+
+import logging
+from collections.abc import Iterable, Iterator
+from importlib.metadata import EntryPoint, entry_points
+from types import ModuleType
+from typing import Final
+
+from flowforge.kit.errors import AlreadyExistsError, NotFoundError
+from flowforge.operations.declaration import DefinitionError, check_operation
+from flowforge.operations.definition import Operation
+
+logger = logging.getLogger(__name__)
+
+ENTRY_POINT_GROUP: Final = "flowforge.operations"
+"""A package offers operations by an entry point of this group that names a module; every `Operation` in the module is taken."""
+
+
+class Registry:
+    """Operations by their name. `problems` holds a sentence for each package or operation that could not be taken."""
+
+    def __init__(self) -> None:
+        self._operations: dict[str, Operation] = {}
+        self._sources: dict[str, str] = {}
+        self.problems: list[str] = []
+
+    def register(self, operation: Operation, source: str = "this program") -> None:
+        """Takes the operation in. `source` names the package that brings it.
+
+        Raises:
+            AlreadyExistsError: another operation has the name; the message names both packages.
+            DefinitionError: the operation could not be served.
+        """
+        check_operation(operation)
+        holder = self._operations.get(operation.name)
+        if holder is not None and holder is not operation:
+            raise AlreadyExistsError(
+                f"The operation {operation.name} of {source} was not taken, because {self._sources[operation.name]} has one of "
+                "that name; rename one of them or uninstall one package."
+            )
+        self._operations[operation.name] = operation
+        self._sources.setdefault(operation.name, source)
+
+    def register_module(self, module: ModuleType, source: str) -> None:
+        """Takes every operation among the module's names; one that is refused becomes a problem, and the rest goes on."""
+        for found in list(vars(module).values()):
+            if isinstance(found, Operation):
+                self._register_or_report(found, source)
+
+    def register_installed(self) -> None:
+        """Takes the operations of all installed packages that offer some; a broken package becomes one problem, and the rest goes on."""
+        for point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda point: (_package_of(point), point.name)):
+            self._register_entry_point(point)
+
+    def find(self, name: str) -> Operation | None:
+        return self._operations.get(name)
+
+    def get(self, name: str) -> Operation:
+        """Raises NotFoundError when no operation has the name."""
+        found = self._operations.get(name)
+        if found is None:
+            raise NotFoundError(f"There is no operation {name}; `flowforge operations list` shows those that are installed.")
+        return found
+
+    def get_source(self, name: str) -> str:
+        """The package that brought the operation. Raises as `get`."""
+        return self._sources[self.get(name).name]
+
+    def names(self) -> list[str]:
+        return sorted(self._operations)
+
+    def all(self) -> list[Operation]:
+        """All operations, sorted by name."""
+        return [self._operations[name] for name in self.names()]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._operations
+
+    def __iter__(self) -> Iterator[Operation]:
+        return iter(self.all())
+
+    def __len__(self) -> int:
+        return len(self._operations)
+
+    def _register_entry_point(self, point: EntryPoint) -> None:
+        source = _package_of(point)
+        try:
+            module = point.load()
+        except Exception as error:  # noqa: BLE001 - supervisor: another's package must not stop the start
+            self._report(f"The package {source} could not be loaded ({type(error).__name__}: {error}); mend or uninstall it.")
+            return
+        if not isinstance(module, ModuleType):
+            self._report(f"The entry point {point.name} of the package {source} names no module; its operations were not taken.")
+            return
+        self.register_module(module, source)
+
+    def _register_or_report(self, operation: Operation, source: str) -> None:
+        try:
+            self.register(operation, source)
+        except (AlreadyExistsError, DefinitionError) as error:
+            self._report(str(error))
+
+    def _report(self, problem: str) -> None:
+        self.problems.append(problem)
+        logger.warning(problem)
+
+
+def _package_of(point: EntryPoint) -> str:
+    return point.dist.name if point.dist is not None else point.value
+
+
+def load_registry(shipped: Iterable[ModuleType], extra: Iterable[Operation] = ()) -> Registry:
+    """The shipped modules' operations, those of installed packages, then `extra` (a program's or a test's own).
+
+    Use `flowforge.steps.load_registry`, which knows what is shipped.
+
+    Raises:
+        AlreadyExistsError, DefinitionError: an operation of `extra` was refused.
+    """
+    registry = Registry()
+    for module in shipped:
+        registry.register_module(module, "flowforge")
+    registry.register_installed()
+    for operation in extra:
+        registry.register(operation)
+    return registry

@@ -1,0 +1,172 @@
+"""The events of a run as the outside sees them, derived from its journal.
+
+`seq` = journal row * 65,536 + place in the row: it grows, has gaps, and is the same however often it is derived.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from flowforge.engine.events import Event, RunFinished, StepCompleted, StepFailed
+from flowforge.kit.border import encode
+from flowforge.kit.values import JsonObject, JsonValue
+from flowforge.language.times import format_timestamp_ms
+from flowforge.runs.history import History
+from flowforge.runs.times import format_optional_time
+from flowforge.runs.types import JournalTurn, StepRecord, WaitingFor, error_as_json
+
+PLACES_PER_ROW: Final = 65_536
+SUMMARY_MAX_BYTES: Final = 1_020
+"""With the mark that something is left out, a summary stays below 1 KiB."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunEvent:
+    """One event: what happened, when, to which run, because of whom."""
+
+    seq: int
+    type: str
+    at_ms: int
+    run_id: str
+    workspace_id: str
+    actor: str
+    data: JsonObject
+
+    def as_json(self) -> JsonObject:
+        return {
+            "id": f"{self.run_id}.{self.seq}",
+            "seq": self.seq,
+            "type": self.type,
+            "time": format_timestamp_ms(self.at_ms),
+            "workspace_id": self.workspace_id,
+            "subject": self.run_id,
+            "actor": self.actor,
+            "trace_id": None,
+            "data": self.data,
+        }
+
+
+class EventStream:
+    """Derives events turn by turn; `history` is what was read so far."""
+
+    def __init__(self, history: History | None = None) -> None:
+        self.history = history or History()
+        self._is_waiting = False
+
+    def read(self, turn: JournalTurn) -> list[RunEvent]:
+        """The events of the next journal row."""
+        self.history.apply(turn)
+        derived = [made for event in turn.events for made in self._derive(event, turn.at_ms)]
+        derived.extend(self._derive_waiting())
+        started = self.history.get_started()
+        base: JsonObject = {"run_id": started["run"], "workflow_id": started["workflow"]["id"]}
+        return [
+            RunEvent(
+                seq=turn.seq * PLACES_PER_ROW + place,
+                type=kind,
+                at_ms=turn.at_ms,
+                run_id=started["run"],
+                workspace_id=started["workspace"],
+                actor=by or started["actor"],
+                data=base | data,
+            )
+            for place, (kind, data, by) in enumerate(derived)
+        ]
+
+    def _derive(self, event: Event, at_ms: int) -> Iterator[tuple[str, JsonObject, str | None]]:
+        if event["type"] == "run.started":
+            yield "run.started", {"version": event["workflow"]["version"], "triggered_by": event["actor"]}, None
+        elif event["type"] == "run.mail" and event["kind"] in ("pause", "resume"):
+            yield ("run.paused" if event["kind"] == "pause" else "run.resumed"), {}, event["by"]
+        elif event["type"] == "run.finished":
+            yield "run.finished", self._describe_end(event, at_ms), None
+        elif event["type"] == "step.planned":
+            yield "step.started", describe_step(event["step"], {"attempt": event["attempt"]}), None
+        elif event["type"] == "step.completed":
+            yield "step.completed", self._describe_completed(event, at_ms), None
+        elif event["type"] == "step.failed":
+            yield "step.failed", self._describe_failed(event, at_ms), None
+        elif event["type"] == "step.bypassed":
+            data: JsonObject = {"attempt": 0, "bypassed": True, "output_summary": summarise(event.get("output"))}
+            yield "step.completed", describe_step(event["step"], data), event.get("by")
+        elif event["type"] == "step.waiting":
+            until = format_optional_time(event.get("until"))
+            waited: JsonObject = {"kind": event["kind"], "until": until, "ref": event.get("ref", {})}
+            yield "step.waiting", describe_step(event["step"], waited), None
+        elif event["type"] == "step.parked":
+            parked: JsonObject = {"kind": "attention", "reason": event["reason"]}
+            yield "step.waiting", describe_step(event["step"], parked), None
+
+    def _derive_waiting(self) -> Iterator[tuple[str, JsonObject, str | None]]:
+        """A run begins to wait with the turn after which nothing is under way and something is waited for."""
+        if self.history.finished is not None:
+            return
+        waits = [] if self.history.has_open_attempts() else self.history.list_waits()
+        if waits and not self._is_waiting:
+            yield "run.waiting", {"waiting_for": [describe_wait(wait) for wait in waits]}, None
+        self._is_waiting = bool(waits)
+
+    def _describe_end(self, event: RunFinished, at_ms: int) -> JsonObject:
+        error = event.get("error")
+        return {
+            "status": event["status"],
+            "duration_ms": at_ms - self.history.started_at_ms,
+            "error": None if error is None else error_as_json(error),
+            "failed_step": None if error is None else error.get("step"),
+        }
+
+    def _describe_completed(self, event: StepCompleted, at_ms: int) -> JsonObject:
+        attempt, duration_ms = self._measure(event["step"], at_ms)
+        blob = event.get("blob")
+        summary = summarise(event.get("output")) if blob is None else f"({blob['size']} bytes)"
+        data: JsonObject = {"attempt": attempt, "duration_ms": duration_ms, "output_summary": summary, "port": event["port"]}
+        return describe_step(event["step"], data)
+
+    def _describe_failed(self, event: StepFailed, at_ms: int) -> JsonObject:
+        attempt, duration_ms = self._measure(event["step"], at_ms)
+        retry_at_ms = event["retry_at"]
+        data: JsonObject = {
+            "attempt": attempt,
+            "duration_ms": duration_ms,
+            "error": error_as_json(event["error"]),
+            "will_retry": retry_at_ms is not None,
+            "next_attempt_at": format_optional_time(retry_at_ms),
+        }
+        return describe_step(event["step"], data)
+
+    def _measure(self, key: str, at_ms: int) -> tuple[int, int]:
+        """The number of the attempt that has just ended, and how long it took."""
+        made = self.history.find_last_attempt(key)
+        return (1, 0) if made is None else (made[0], at_ms - made[1])
+
+
+def derive_events(turns: Iterable[JournalTurn], after_seq: int = 0) -> list[RunEvent]:
+    """The events of a whole journal that come after `after_seq` (0: all)."""
+    stream = EventStream()
+    return [event for turn in turns for event in stream.read(turn) if event.seq > after_seq]
+
+
+def describe_step(key: str, more: JsonObject) -> JsonObject:
+    """Where a step stands, as every step event says it, and what else the event says."""
+    iteration, _, step = key.rpartition("/")
+    return {"step": step, "iteration": iteration, **more}
+
+
+def describe_wait(wait: WaitingFor) -> JsonObject:
+    return {"kind": wait.kind, "ref": {"step": wait.step, **wait.ref}, "until": format_optional_time(wait.until_ms)}
+
+
+def summarise(value: JsonValue) -> str | None:
+    """The beginning of a value's JSON, of at most 1 KiB; None for null."""
+    if value is None:
+        return None
+    data = encode(value)
+    if len(data) <= SUMMARY_MAX_BYTES:
+        return data.decode()
+    return data[:SUMMARY_MAX_BYTES].decode(errors="ignore") + "…"
+
+
+def summarise_step(step: StepRecord) -> str | None:
+    if step.output.blob is not None:
+        return f"({step.output.blob['size']} bytes)"
+    return summarise(step.output.value)

@@ -1,0 +1,131 @@
+"""The use cases of reading runs. What changes a run is mail to it, and goes through the engine's store."""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import cast
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from flowforge.kit.border import decode, digest_value, encode
+from flowforge.kit.errors import InvariantError
+from flowforge.kit.values import JsonObject, JsonValue
+from flowforge.language.graph import Workflow
+from flowforge.runs import repository
+from flowforge.runs.errors import CursorError, RunNotFoundError
+from flowforge.runs.history import History, decode_turn, read_history
+from flowforge.runs.repository import QueueRow, RunFilter
+from flowforge.runs.types import JournalTurn, Page, RunHeader, RunLog
+
+__all__ = [
+    "CompileDefinition",
+    "LoadedRun",
+    "QueueRow",
+    "RunFilter",
+    "find_queue_row",
+    "get_run",
+    "list_logs",
+    "list_open_runs",
+    "list_runs",
+    "load_run",
+    "read_journal",
+]
+
+CompileDefinition = Callable[[JsonObject], Workflow | None]
+"""The compiled form of a stored definition; None where this version cannot compile it."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedRun:
+    """A run with its whole history. `definition`: the document that it is pinned to."""
+
+    header: RunHeader
+    turns: list[JournalTurn]
+    definition: JsonObject
+    workflow: Workflow | None
+    history: History
+
+
+async def list_runs(
+    session: AsyncSession, workspace_id: str, wanted: RunFilter, *, cursor: str | None = None, limit: int = 50
+) -> Page[RunHeader]:
+    """The newest first.
+
+    Raises:
+        CursorError: the cursor belongs to a list with another filter, or is none.
+    """
+    mark = digest_value(cast("JsonValue", asdict(wanted)))
+    before = None if cursor is None else _read_cursor(cursor, mark)
+    found = await repository.list_runs(session, workspace_id, wanted, before=before, limit=limit + 1)
+    page = found[:limit]
+    is_last = len(found) <= limit
+    return Page(page, None if is_last else _make_cursor(page[-1], mark))
+
+
+async def get_run(session: AsyncSession, workspace_id: str, run_id: str) -> RunHeader:
+    """The run's row.
+
+    Raises:
+        RunNotFoundError: there is none of that id.
+    """
+    header = await repository.find_run(session, workspace_id, run_id)
+    if header is None:
+        raise RunNotFoundError(run_id)
+    return header
+
+
+async def list_open_runs(session: AsyncSession, workspace_id: str, *, workflow_id: str | None = None) -> list[RunHeader]:
+    """Every run that has not ended (of one workflow), the oldest first."""
+    return await repository.list_open_runs(session, workspace_id, workflow_id=workflow_id)
+
+
+async def read_journal(session: AsyncSession, header: RunHeader, *, after_seq: int = 0) -> list[JournalTurn]:
+    """The journal's rows behind `after_seq`, in order."""
+    rows = await repository.list_journal(session, header.workspace_id, header.no, after_seq=after_seq)
+    return [decode_turn(seq, at_ms, body) for seq, at_ms, body in rows]
+
+
+async def load_run(session: AsyncSession, workspace_id: str, run_id: str, *, compile_definition: CompileDefinition) -> LoadedRun:
+    """The run with everything that its journal says.
+
+    Raises:
+        RunNotFoundError: there is none of that id.
+    """
+    header = await get_run(session, workspace_id, run_id)
+    turns = await read_journal(session, header)
+    text = await repository.find_definition(session, header.digest)
+    definition = decode(text) if text is not None else None
+    if not isinstance(definition, dict):
+        raise InvariantError(f"The definition of {run_id} is not in the store any more.")
+    workflow = compile_definition(definition)
+    return LoadedRun(header, turns, definition, workflow, read_history(turns, workflow))
+
+
+async def find_queue_row(session: AsyncSession, header: RunHeader) -> QueueRow | None:
+    """Where the run stands in the queue; None while a worker has it, or after its end."""
+    return await repository.find_queue_row(session, header.workspace_id, header.no)
+
+
+async def list_logs(session: AsyncSession, header: RunHeader, *, after_no: int = 0) -> tuple[list[RunLog], int]:
+    """At most 1,000 lines behind the line `after_no`, and the number of the last one of them."""
+    rows = await repository.list_logs(session, header.workspace_id, header.no, after_no=after_no)
+    lines = [
+        RunLog(row["at"], row["level"], row["step"], row["attempt"], row["message"], cast("JsonObject", decode(row["fields"])))
+        for row in rows
+    ]
+    return lines, rows[-1]["no"] if rows else after_no
+
+
+def _make_cursor(last: RunHeader, mark: str) -> str:
+    return urlsafe_b64encode(encode([last.started_at_ms, last.no, mark])).decode()
+
+
+def _read_cursor(cursor: str, mark: str) -> tuple[int, int]:
+    try:
+        match decode(urlsafe_b64decode(cursor.encode())):
+            case [int(started_at_ms), int(no), str(of)] if of == mark:
+                return started_at_ms, no
+            case _:
+                raise CursorError
+    except (ValueError, InvariantError):
+        raise CursorError from None

@@ -1,0 +1,1 @@
+"""Reshaping data. All pure: each is an expression function too."""

@@ -1,0 +1,130 @@
+"""Drafts: one at most for each workflow, kept as it was written."""
+
+import re
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from flowforge.kit.border import digest, encode
+from flowforge.kit.errors import Detail
+from flowforge.kit.ids import make_id
+from flowforge.language.kinds import WORKFLOW_NAME
+from flowforge.workflows import repository
+from flowforge.workflows.errors import DocumentInvalidError, DraftChangedError, DraftNotFoundError, NameTakenError
+from flowforge.workflows.models import DraftRow, WorkflowRow
+from flowforge.workflows.reading import find_row, summarise
+from flowforge.workflows.types import CheckDocument, Checked, Draft, Pushed, Source
+from flowforge.workflows.views import plain_labels, plain_text, read_source
+
+
+async def push_draft(
+    session: AsyncSession,
+    actor: str,
+    workspace_id: str,
+    source: Source,
+    *,
+    check: CheckDocument,
+    at_ms: int,
+    allow_faults: bool = False,
+    if_match: str | None = None,
+) -> Pushed:
+    """Makes the document the draft of the workflow that it names, and the workflow where there is none of that name.
+
+    A document that is the same bytes as the draft (or, without a draft, as the current version) changes nothing. `if_match`: the etag of
+    the draft that is to be replaced.
+
+    Raises:
+        DocumentInvalidError: it has faults and `allow_faults` is False, or its name cannot be read; nothing is stored.
+        DraftChangedError: the draft is not the one of `if_match`.
+    """
+    checked = check(source)
+    if checked.errors and not allow_faults:
+        raise DocumentInvalidError("The document", checked.errors)
+    name = _read_name(checked)
+    row = await repository.find_workflow(session, workspace_id, name)
+    is_new = row is None
+    if row is None:
+        row = await _create(session, actor, workspace_id, name, at_ms)
+    draft = await repository.find_draft(session, workspace_id, row.id)
+    if if_match is not None and (draft is None or draft.etag != if_match):
+        raise DraftChangedError(name)
+    is_changed = await _is_changed(session, row, draft, source)
+    if is_changed:
+        draft = _write(session, actor, row, draft, source, at_ms)
+    if row.current_version is None:
+        describe(row, checked)
+    await session.flush()
+    etag = draft.etag if draft is not None else digest(source.data)
+    return Pushed(await summarise(session, row), etag, is_new, is_changed, checked.errors, checked.warnings)
+
+
+async def get_draft(session: AsyncSession, workspace_id: str, subject: str, *, check: CheckDocument) -> Draft:
+    """The draft with its present faults.
+
+    Raises:
+        WorkflowNotFoundError, DraftNotFoundError: there is none.
+    """
+    row = await find_row(session, workspace_id, subject)
+    draft = await repository.find_draft(session, workspace_id, row.id)
+    if draft is None:
+        raise DraftNotFoundError(row.name)
+    source = read_source(draft)
+    faults = check(source).errors
+    return Draft(row.id, source, draft.etag, draft.based_on, faults, draft.updated_at, draft.updated_by)
+
+
+def describe(row: WorkflowRow, checked: Checked) -> None:
+    """Takes title, description and labels of the document into the workflow's row."""
+    document = checked.document or {}
+    row.title = plain_text(document.get("title"), row.name)
+    row.description = plain_text(document.get("description"))
+    row.labels = encode(dict(plain_labels(document.get("labels")))).decode()
+
+
+def _read_name(checked: Checked) -> str:
+    name = (checked.document or {}).get("name")
+    if isinstance(name, str) and re.fullmatch(WORKFLOW_NAME, name):
+        return name
+    message = "Even a draft needs a name that can be read: `name: order-intake`, small letters, digits and hyphens."
+    raise DocumentInvalidError("The document", checked.errors or [Detail(field="name", message=message, code="name_invalid")])
+
+
+async def _create(session: AsyncSession, actor: str, workspace_id: str, name: str, at_ms: int) -> WorkflowRow:
+    row = WorkflowRow(
+        id=make_id("wf"),
+        workspace_id=workspace_id,
+        name=name,
+        title=name,
+        description="",
+        labels="{}",
+        created_at=at_ms,
+        created_by=actor,
+        updated_at=at_ms,
+        updated_by=actor,
+    )
+    session.add(row)
+    try:
+        await session.flush()
+    except IntegrityError as fault:
+        raise NameTakenError(name) from fault
+    return row
+
+
+async def _is_changed(session: AsyncSession, row: WorkflowRow, draft: DraftRow | None, source: Source) -> bool:
+    held: Source | None = None
+    if draft is not None:
+        held = read_source(draft)
+    elif row.current_version is not None:
+        version = await repository.find_version(session, row.workspace_id, row.id, row.current_version)
+        held = None if version is None else read_source(version)
+    return held != source
+
+
+def _write(session: AsyncSession, actor: str, row: WorkflowRow, draft: DraftRow | None, source: Source, at_ms: int) -> DraftRow:
+    if draft is None:
+        draft = DraftRow(workflow_id=row.id, based_on=row.current_version)
+        session.add(draft)
+    draft.source, draft.format, draft.etag = source.data, source.format.value, digest(source.data)
+    draft.updated_at, draft.updated_by = at_ms, actor
+    row.updated_at, row.updated_by = at_ms, actor
+    return draft

@@ -1,0 +1,16 @@
+import os
+
+import pytest
+
+
+def pytest_configure() -> None:
+    # A developer's own settings must not decide what the tests see.
+    for name in [name for name in os.environ if name.startswith("FLOWFORGE_")]:
+        del os.environ[name]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        marker = item.get_closest_marker("slow")
+        if marker is not None:
+            item.add_marker(pytest.mark.timeout(marker.args[0]))

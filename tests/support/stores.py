@@ -1,0 +1,189 @@
+"""Stores to test on, the things that one puts into them, and a look at what they hold."""
+
+import shutil
+import sqlite3
+from collections.abc import Collection, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from itertools import count
+from pathlib import Path
+
+from flowforge.engine.memory_store import MemoryStore
+from flowforge.engine.sqlite.store import SqliteStore
+from flowforge.engine.store import (
+    Claimed,
+    ClaimRequest,
+    Finish,
+    JournalRow,
+    NewMail,
+    NewRun,
+    Release,
+    SlotScope,
+    Store,
+    Turn,
+    TurnResult,
+)
+from flowforge.kit.database.schema import upgrade_database
+from tests.support.clock import ManualClock
+
+EXPIRY_MS = 30_000
+STARTED = b'[{"type":"run.started"}]'
+MIDDLE = b'[{"type":"step.completed"}]'
+ENDED = b'[{"type":"run.finished"}]'
+COMPLETED = Finish("completed", None, None)
+
+
+def make_sqlite_file(folder: Path) -> Path:
+    """An upgraded database; copy it, since upgrading takes longer than most tests."""
+    path = folder / "template.db"
+    upgrade_database(path)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return path
+
+
+def open_sqlite(template: Path, path: Path, clock: ManualClock) -> SqliteStore:
+    """A store on a fresh copy of the template, which never really sleeps."""
+    shutil.copyfile(template, path)
+    return reopen_sqlite(path, clock)
+
+
+def reopen_sqlite(path: Path, clock: ManualClock) -> SqliteStore:
+    """A further store on the same file, as another process would have it."""
+    return SqliteStore(path, clock, lambda: 0.5, sleep=lambda _: None)
+
+
+@dataclass(slots=True)
+class Shop:
+    """A store, one worker, and short ways to say what it does. Runs are numbered r1, r2, …"""
+
+    store: Store
+    clock: ManualClock
+    worker: int
+    counter: "count[int]" = field(default_factory=lambda: count(1))
+
+    def hire(self, name: str = "other") -> int:
+        return self.store.register(name, EXPIRY_MS)
+
+    def new(
+        self, *, workspace: str = "ws", owner: int | None = None, is_queued: bool = False, slot: SlotScope | None = None
+    ) -> NewRun:
+        number = next(self.counter)
+        no = (owner or self.worker) << 32 | number
+        born_by = None if is_queued else (owner or self.worker)
+        at = self.clock.now_ms()
+        return NewRun(no, f"r{number}", workspace, "wf", "order", 1, "digest", 5, "user", at, STARTED, born_by, slot=slot)
+
+    def start(self, run: NewRun, *others: NewRun) -> list[TurnResult]:
+        return list(self.store.commit([self.birth(one) for one in (run, *others)]))
+
+    def started(self, **choices: object) -> NewRun:
+        """A run that is there, owned by the worker unless said otherwise."""
+        run = replace(self.new(), **choices)
+        self.start(run)
+        return run
+
+    def birth(self, run: NewRun, body: bytes = b"") -> Turn:
+        return Turn(run.no, 1, self.clock.now_ms(), 2, body, 1 if body else 0, start=run)
+
+    def turn(self, run: NewRun, seq: int, epoch: int = 1, body: bytes = MIDDLE) -> Turn:
+        return Turn(run.no, epoch, self.clock.now_ms(), seq, body, 1 if body else 0)
+
+    def append(self, run: NewRun, seq: int, epoch: int = 1, body: bytes = MIDDLE) -> TurnResult:
+        return self.commit(self.turn(run, seq, epoch, body))
+
+    def finish(self, run: NewRun, seq: int, epoch: int = 1, mail_seen: int = 0) -> TurnResult:
+        return self.commit(replace(self.turn(run, seq, epoch, ENDED), finish=COMPLETED, mail_seen=mail_seen))
+
+    def release(self, run: NewRun, seq: int, epoch: int = 1, *, due_at: int = 0, mail_seen: int = 0) -> TurnResult:
+        end = Release("waiting", due_at, '{"kind":"timer"}')
+        return self.commit(replace(self.turn(run, seq, epoch), release=end, mail_seen=mail_seen))
+
+    def commit(self, turn: Turn) -> TurnResult:
+        return self.store.commit([turn])[0]
+
+    def claim(
+        self, worker: int | None = None, limit: int = 100, suspects: int = 100, only: Collection[int] | None = None
+    ) -> list[Claimed]:
+        return list(self.store.claim(ClaimRequest(worker or self.worker, limit, suspects, only)))
+
+    def send(self, run: NewRun, kind: str = "signal", dedup: str | None = None) -> str:
+        return self.store.deliver([NewMail(run.no, kind, b"{}", "user", dedup)])[0]
+
+    def kill(self, worker: int | None = None) -> int:
+        """The worker is dead and known to be; returns how many runs it left."""
+        return self.store.expire([worker or self.worker]).runs
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """What a store holds of a run."""
+
+    no: int
+    status: str
+    owner: int | None
+    epoch: int
+    mail: int
+    crashes: int
+    is_finished: bool
+    due_at: int | None
+    """None: not in the queue."""
+    seqs: Sequence[int]
+    epochs: Sequence[int]
+
+
+def read_runs(store: Store) -> dict[int, RunView]:
+    """All runs of a store, past its port."""
+    if isinstance(store, MemoryStore):
+        return {
+            run.no: RunView(
+                run.no,
+                run.status,
+                run.owner,
+                run.epoch,
+                run.mail,
+                run.crashes,
+                run.end is not None,
+                None if run.queued is None else run.queued.due_at,
+                *_columns(run.journal),
+            )
+            for run in store.tables.runs.values()
+        }
+    assert isinstance(store, SqliteStore)
+    with closing(sqlite3.connect(store.path)) as connection:
+        rows = connection.execute(
+            """SELECT r.no, status, owner, epoch, mail, crashes, finished_at IS NOT NULL, q.due_at
+            FROM runs r LEFT JOIN queue q ON q.run_no=r.no"""
+        ).fetchall()
+    return {row[0]: RunView(*row[:6], bool(row[6]), row[7], *_columns(store.load(row[0]))) for row in rows}
+
+
+def _columns(rows: Sequence[JournalRow]) -> tuple[list[int], list[int]]:
+    return [row.seq for row in rows], [row.epoch for row in rows]
+
+
+def read_slots(store: Store) -> dict[str, dict[int, int]]:
+    """Scope to place to run, of all slots that are taken."""
+    if isinstance(store, MemoryStore):
+        held = store.limits.held.items()
+        return {scope: {n: slot.run_no for n, slot in places.items()} for scope, places in held if places}
+    assert isinstance(store, SqliteStore)
+    slots: dict[str, dict[int, int]] = {}
+    with closing(sqlite3.connect(store.path)) as connection:
+        for scope, n, run_no in connection.execute("SELECT scope, n, run_no FROM slots"):
+            slots.setdefault(scope, {})[n] = run_no
+    return slots
+
+
+def check_sound(store: Store) -> None:
+    """The invariants that hold at every instant: I2 (no gap), I4 (epochs grow), I6 (owner xor queue row)."""
+    living = set(store.alive())
+    for run in read_runs(store).values():
+        assert list(run.seqs) == list(range(1, len(run.seqs) + 1)), run
+        assert list(run.epochs) == sorted(run.epochs), run
+        if run.is_finished:
+            assert run.owner is None, run
+            assert run.due_at is None, run
+        else:
+            assert (run.owner is None) == (run.due_at is not None), run
+            assert run.owner is None or run.owner in living, run

@@ -17,8 +17,10 @@ from flowforge.kit.clock import SystemClock
 from flowforge.kit.database.connect import connect_sqlite
 from flowforge.kit.database.schema import upgrade_database
 
-BODY = b'[{"type":"step.completed","step":"fetch","attempt":1,"output":{"status":200,"body":{"id":12345,"name":"an order"}}},'
-BODY += b'{"type":"step.planned","step":"store","attempt":1,"key":"6f1f0c2b5f6e4d0b","digest":"0f1e2d3c4b5a6978"}]'
+BODY = (
+    b'[{"type":"step.completed","step":"fetch","attempt":1,"output":{"status":200,"body":{"id":12345,"name":"an order"}}},'
+    b'{"type":"step.planned","step":"store","attempt":1,"key":"6f1f0c2b5f6e4d0b","digest":"0f1e2d3c4b5a6978"}]'
+)
 
 
 @dataclass(slots=True)

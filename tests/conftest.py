@@ -5,7 +5,7 @@ import pytest
 
 def pytest_configure() -> None:
     # A developer's own settings must not decide what the tests see.
-    for name in [name for name in os.environ if name.startswith("FLOWFORGE_")]:
+    for name in [name for name in os.environ if name.startswith("FLOWFORGE_") and not name.startswith("FLOWFORGE_TEST_")]:
         del os.environ[name]
 
 

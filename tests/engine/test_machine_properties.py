@@ -89,11 +89,18 @@ def check_order(events: list[Event], prediction: Prediction) -> None:
                 assert any(over[other] < begun[key] for other in alternatives), f"{key} began before {alternatives}"
 
 
+def judge(case: Case) -> tuple[Driver, Prediction]:
+    """The run by the core, and by the reference; only where the language says which of several things comes first."""
+    workflow = compile_valid(case.document)
+    prediction = predict(workflow, case.input, case.oracle)
+    assume(not prediction.is_open_to_order)
+    return begin(workflow, case.input, case.oracle).play(), prediction
+
+
 @many
 @given(cases())
 def test_run_agrees_with_the_reference(case: Case):
-    driver = start(case).play()
-    prediction = predict(driver.workflow, case.input, case.oracle)
+    driver, prediction = judge(case)
     end = driver.end
 
     assert end["status"] == prediction.status
@@ -111,8 +118,7 @@ def test_run_agrees_with_the_reference(case: Case):
 @many
 @given(cases())
 def test_error_of_a_failed_run_agrees_with_the_reference(case: Case):
-    driver = start(case).play()
-    prediction = predict(driver.workflow, case.input, case.oracle)
+    driver, prediction = judge(case)
     assume(prediction.error is not None and prediction.status == "failed")
     assert prediction.error is not None
 
@@ -129,8 +135,7 @@ def test_error_of_a_failed_run_agrees_with_the_reference(case: Case):
 @given(cases())
 def test_what_expressions_read_agrees_with_the_reference(case: Case):
     """Status, port and output of each step of the main graph, as they are in the end."""
-    driver = start(case).play()
-    prediction = predict(driver.workflow, case.input, case.oracle)
+    driver, prediction = judge(case)
     steps = driver.workflow.graph.steps
     stops = stop_keys(driver.events)
 
@@ -276,7 +281,7 @@ def test_l6_independent_outcomes_commute(case: Case, data: st.DataObject):
 
 
 def chain(size: int) -> JsonObject:
-    return {"steps": [{"id": f"s{number}", "uses": "flow.set", "with": {"values": number}} for number in range(size)]}
+    return {"steps": [{"id": f"s{number}", "uses": "flow.set", "with": {"values": {"value": number}}} for number in range(size)]}
 
 
 def fan(size: int) -> JsonObject:

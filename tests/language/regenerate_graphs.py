@@ -1,4 +1,4 @@
-"""Writes the expected results of the shared fixtures anew: `python -m tests.language.regenerate_graphs`. Review the difference before keeping it."""
+"""Writes the expected results of the shared fixtures anew: `python -m tests.language.regenerate_graphs`. Review what changes."""
 
 import json
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from typing import Final
 
 from tests.support.language_catalog import catalog, compile_text
 
-from flowforge.kit.values import JsonObject, JsonValue
+from flowforge.kit.values import JsonObject
 from flowforge.language.compiler import Compilation
 from flowforge.language.describing import describe_graph
 from flowforge.language.faults import Fault
@@ -44,14 +44,10 @@ def describe_catalog() -> JsonObject:
             "pure": operation.is_pure,
             "parameters": operation.parameters_schema,
             "result": operation.result_schema,
-            "secret_parameters": _sort(operation.secret_parameters),
-            "url_parameters": _sort(operation.url_parameters),
+            "secret_parameters": [*sorted(operation.secret_parameters)],
+            "url_parameters": [*sorted(operation.url_parameters)],
         }
     return operations
-
-
-def _sort(names: frozenset[str]) -> list[JsonValue]:
-    return [name for name in sorted(names)]
 
 
 def _describe_faults(faults: tuple[Fault, ...]) -> Iterator[JsonObject]:

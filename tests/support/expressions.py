@@ -49,7 +49,7 @@ def sample_input() -> JsonObject:
 
 def evaluate(source: str, /, **roots: JsonValue) -> JsonValue:
     """The value of an expression over some roots; `input` is a sample order."""
-    given: "dict[str, JsonValue | Lazy]" = {"input": sample_input(), "steps": {}, **roots}
+    given: dict[str, JsonValue | Lazy] = {"input": sample_input(), "steps": {}, **roots}
     return compile_expression(source, Scope(ROOTS)).evaluate(Context(given, now_ms=1_772_352_000_000, seed=b"seed"))
 
 

@@ -38,6 +38,8 @@ class Prediction:
     planned: list[tuple[str, int]] = field(default_factory=list[tuple[str, int]])
     undone: list[str] = field(default_factory=list[str])
     uncompensated: list[str] = field(default_factory=list[str])
+    is_open_to_order: bool = False
+    """Something ended early in an instant in which several things could be done: the language does not say which comes first."""
 
 
 def is_retried(step: Step, failure: Fails, attempts: int) -> bool:

@@ -174,7 +174,8 @@ def _draw_after(draw: st.DrawFn, plan: _Plan, step: JsonObject, *, is_explicit: 
     if not is_explicit and follows and draw(st.booleans()):
         return () if above is None else (*plan.before[above], above)
     edges = [(source, port) for source, ports in plan.ports.items() for port in ports]
-    chosen = draw(st.lists(st.sampled_from(edges), max_size=3, unique=True)) if edges else []
+    least = 0 if draw(st.integers(0, 4)) == 0 else 1
+    chosen = draw(st.lists(st.sampled_from(edges), min_size=least, max_size=3, unique=True)) if edges else []
     step["after"] = [
         source if port == plan.exits[source] and draw(st.booleans()) else f"{source}.{port}" for source, port in chosen
     ]

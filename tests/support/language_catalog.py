@@ -27,12 +27,12 @@ class BearerAuth(StrictModel):
 class FetchParameters(StrictModel):
     method: Literal["GET", "POST", "PUT", "DELETE"] = "GET"
     url: Annotated[str, IS_URL]
-    query: dict[str, AnyJson] = {}
-    headers: Annotated[dict[str, str], MAY_SECRET] = {}
+    query: dict[str, AnyJson] = Field(default_factory=dict)
+    headers: Annotated[dict[str, str], MAY_SECRET] = Field(default_factory=dict)
     json_body: AnyJson = Field(default=None, alias="json")
     text: str | None = None
     auth: Annotated[BasicAuth | BearerAuth, Field(discriminator="kind")] | None = None
-    expect: list[Annotated[int, Field(ge=100, le=599)]] = []
+    expect: tuple[Annotated[int, Field(ge=100, le=599)], ...] = ()
 
 
 class FetchResult(StrictModel):

@@ -121,8 +121,10 @@ class Driver:
                 case Effect():
                     self.flying[work.key] = work.attempt
                     self.parameters[work.key] = cast("JsonValue", work.parameters)
-                case Abort():
+                case Abort() if work.key in self.flying:
                     self.aborted[work.key] = self.flying.pop(work.key)
+                case Abort():
+                    pass  # of an attempt that another worker began
                 case _:
                     raise AssertionError(f"the driver cannot do {work}")
         return row
@@ -172,7 +174,7 @@ def take_turn(state: RunState, at: int, outcomes: Iterable[Outcome], compute: Ca
         sheet.work = [work for work in sheet.work if not isinstance(work, Pure)]
         for work in pure:
             record(sheet, compute(work))
-            decide(sheet)
+        decide(sheet)
     return sheet
 
 

@@ -5,9 +5,10 @@ became of each step. It shares no code with the engine; templates are evaluated 
 Time is virtual: effects take none, and when nothing is in flight the clock jumps to the next timer.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from functools import partial
 
 from tests.support.effect_oracle import Fails, Oracle, Outcome, Succeeds, output_of
 from tests.support.fates import Fate, Prediction, delay_ms, duration_ms, is_retried, may_retry
@@ -105,6 +106,7 @@ class _Play:
         self.oracle = oracle
         self.now_ms = 0
         self.landed = 0
+        self.is_choice = False
         self.result = Prediction()
         self.fates = self.result.fates
         self.flying: dict[str, tuple[_Scope, Step]] = {}
@@ -155,8 +157,7 @@ class _Play:
         is_main = scope.prefix == ""
         deadline_ms = self.workflow.timeout_ms if is_main else None
         while True:
-            while self.move(scope):
-                pass
+            self.settle(scope)
             if is_main and self.oracle.cancel_after == self.landed and not self.is_over(scope):
                 raise _Cancelled
             if self.flying:
@@ -168,11 +169,14 @@ class _Play:
 
     def let_time_pass(self, deadline_ms: int | None) -> None:
         due_ms = min(timer.due_ms for timer in self.timers)
+        due = [timer for timer in self.timers if timer.due_ms <= due_ms]
+        self.is_choice = (len(due) > 1 and any(timer.kind == "timeout" for timer in due)) or deadline_ms == due_ms
         if deadline_ms is not None and deadline_ms <= due_ms:
+            self.note_break()
             self.now_ms = deadline_ms
             raise _Broken({"code": "run_timeout"}, "timed_out")
         self.now_ms = due_ms
-        for timer in [timer for timer in self.timers if timer.due_ms <= due_ms]:
+        for timer in due:
             if timer in self.timers:
                 self.timers.remove(timer)
                 self.fire(timer)
@@ -189,29 +193,50 @@ class _Play:
                 self.abort(timer.key + ".")
                 self.fail(timer.scope, timer.step, {"code": "timeout"})
 
-    def move(self, scope: _Scope) -> bool:
-        """Does the first thing that can be done, here or in an iteration below. True: something was done."""
+    def settle(self, scope: _Scope) -> None:
+        """Does all that can be done without the world, always the first thing in the list's order.
+
+        Where there is more than one thing to do in the same instant, the language leaves open which failure or end comes first.
+        """
+        while True:
+            while self.skip_lost(scope):
+                pass
+            moves = list(self.list_moves(scope))
+            if not moves:
+                return
+            self.is_choice = self.is_choice or len(moves) > 1
+            moves[0]()
+
+    def note_break(self) -> None:
+        """Something ends early, or a race is decided, in an instant in which something else could have come first."""
+        self.result.is_open_to_order = self.result.is_open_to_order or self.is_choice
+
+    def skip_lost(self, scope: _Scope) -> bool:
+        """Skips steps whose join can no longer hold, here and in iterations below. True: there was one."""
+        lost = [
+            step
+            for step in scope.graph.steps
+            if scope.prefix + step.id not in self.fates and self.judge(scope, step) is _Verdict.SKIP
+        ]
+        for step in lost:
+            self.fates[scope.prefix + step.id] = Fate("skipped")
+        below = [inner for step in scope.graph.steps for inner in self.open_iterations(scope, step)]
+        return bool(lost) or any(self.skip_lost(inner) for inner in below)
+
+    def open_iterations(self, scope: _Scope, step: Step) -> list[_Scope]:
+        loop = self.loops.get(scope.prefix + step.id)
+        return [] if loop is None else [inner for _, inner in sorted(loop.open.items())]
+
+    def list_moves(self, scope: _Scope) -> Iterator[Callable[[], None]]:
+        """All that could be done now, here or in an iteration below, in the list's order."""
         for step in scope.graph.steps:
             key = scope.prefix + step.id
             if key in self.again:
-                self.again.remove(key)
-                self.attempt(scope, step)
-                return True
-            if key in self.loops and self.move_loop(self.loops[key]):
-                return True
-            if key not in self.fates and self.decide(scope, step):
-                return True
-        return False
-
-    def decide(self, scope: _Scope, step: Step) -> bool:
-        match self.judge(scope, step):
-            case _Verdict.NOT_YET:
-                return False
-            case _Verdict.SKIP:
-                self.fates[scope.prefix + step.id] = Fate("skipped")
-            case _Verdict.START:
-                self.start(scope, step)
-        return True
+                yield partial(self.attempt_again, scope, step)
+            elif key in self.loops:
+                yield from self.list_loop_moves(self.loops[key])
+            elif key not in self.fates and self.judge(scope, step) is _Verdict.START:
+                yield partial(self.start, scope, step)
 
     def judge(self, scope: _Scope, step: Step) -> _Verdict:
         taken = not_taken = undecided = 0
@@ -246,6 +271,8 @@ class _Play:
     def start(self, scope: _Scope, step: Step) -> None:
         key = scope.prefix + step.id
         fate = self.fates[key] = Fate("running")
+        if step.join is Join.FIRST:
+            self.note_break()
         try:
             if step.when is not None and not self.is_true(step.when, scope):
                 fate.status, fate.port = "bypassed", step.exit
@@ -275,11 +302,16 @@ class _Play:
             case Stop():
                 output = None if step.action.output is None else self.evaluate(step.action.output, scope)
                 self.fates[key].status, self.fates[key].port = "completed", "done"
+                self.note_break()
                 raise _Stopped(output)
             case Fail():
                 self.fail(scope, step, {"code": self.evaluate(step.action.code, scope)})
             case _:
                 raise AssertionError(f"the reference does not know {step.uses}")
+
+    def attempt_again(self, scope: _Scope, step: Step) -> None:
+        self.again.remove(scope.prefix + step.id)
+        self.attempt(scope, step)
 
     def attempt(self, scope: _Scope, step: Step) -> None:
         key = scope.prefix + step.id
@@ -296,6 +328,7 @@ class _Play:
     def land_next(self) -> None:
         key = min(self.flying, key=lambda key: self.oracle.rank(key, self.fates[key].attempts))
         self.landed += 1
+        self.is_choice = False
         scope, step = self.flying.pop(key)
         self.land(scope, step, self.oracle.outcome(key, self.fates[key].attempts))
 
@@ -333,10 +366,11 @@ class _Play:
             return
         if step.on_error is OnError.CONTINUE:
             fate.port = "done"
-        elif scope.loop is None:
+            return
+        self.note_break()
+        if scope.loop is None:
             raise _Broken({**error, "step": key})
-        else:
-            self.lose_iteration(scope.loop, scope.number, error)
+        self.lose_iteration(scope.loop, scope.number, error)
 
     def abort(self, prefix: str) -> None:
         """Ends what is under way below `prefix`; attempts that end well in spite of it count."""
@@ -363,20 +397,15 @@ class _Play:
         if step.timeout_ms is not None:
             self.set_timer("timeout", scope, step, step.timeout_ms)
 
-    def move_loop(self, loop: _Loop) -> bool:
+    def list_loop_moves(self, loop: _Loop) -> Iterator[Callable[[], None]]:
         for number, scope in sorted(loop.open.items()):
-            if self.move(scope):
-                return True
+            yield from self.list_moves(scope)
             if self.is_over(scope):
-                self.close_iteration(loop, number, scope)
-                return True
+                yield partial(self.close_iteration, loop, number, scope)
         if self.opens_another(loop):
-            self.open_iteration(loop)
-            return True
-        if not loop.open and not loop.is_pausing:
-            self.close_loop(loop)
-            return True
-        return False
+            yield partial(self.open_iteration, loop)
+        elif not loop.open and not loop.is_pausing:
+            yield partial(self.close_loop, loop)
 
     def opens_another(self, loop: _Loop) -> bool:
         if loop.is_over or loop.is_pausing:
@@ -426,6 +455,7 @@ class _Play:
         return False
 
     def lose_iteration(self, loop: _Loop, number: int, error: JsonObject) -> None:
+        self.note_break()
         prefix = f"{loop.scope.prefix}{loop.step.id}."
         if isinstance(loop.action, Foreach) and loop.action.continue_on_item_error:
             self.abort(f"{prefix}{number}/")

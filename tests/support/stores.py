@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 
+from tests.support.clock import ManualClock
+
 from flowforge.engine.memory_store import MemoryStore
 from flowforge.engine.sqlite.store import SqliteStore
 from flowforge.engine.store import (
@@ -24,7 +26,6 @@ from flowforge.engine.store import (
     TurnResult,
 )
 from flowforge.kit.database.schema import upgrade_database
-from tests.support.clock import ManualClock
 
 EXPIRY_MS = 30_000
 STARTED = b'[{"type":"run.started"}]'
@@ -155,7 +156,10 @@ def read_runs(store: Store) -> dict[int, RunView]:
             """SELECT r.no, status, owner, epoch, mail, crashes, finished_at IS NOT NULL, q.due_at
             FROM runs r LEFT JOIN queue q ON q.run_no=r.no"""
         ).fetchall()
-    return {row[0]: RunView(*row[:6], bool(row[6]), row[7], *_columns(store.load(row[0]))) for row in rows}
+    return {
+        no: RunView(no, status, owner, epoch, mail, crashes, bool(is_finished), due_at, *_columns(store.load(no)))
+        for no, status, owner, epoch, mail, crashes, is_finished, due_at in rows
+    }
 
 
 def _columns(rows: Sequence[JournalRow]) -> tuple[list[int], list[int]]:

@@ -135,8 +135,8 @@ class Commit:
         elif may_reject and slot.when_full == "reject":
             return TurnResult(Verdict.REJECTED)
         else:
-            owner = None
             self._add_waiting(new, slot)
+            return TurnResult(Verdict.QUEUED)
         return TurnResult(Verdict.DONE if owner == new.owner else Verdict.QUEUED)
 
     def _find_known(self, new: NewRun) -> Run | None:
@@ -162,6 +162,7 @@ class Commit:
         run = self._add(new, owner, Queued(new.due_at, Cause.DUE))
         if owner is None:
             self.limits.put_in_queue(run, slot, new.due_at)
+        self.limits.adopt_limit(slot, self.now)
 
     def _add_waiting(self, new: NewRun, slot: SlotScope) -> None:
         if slot.when_full == "cancel_oldest":
@@ -169,7 +170,7 @@ class Commit:
             if displaced is not None:
                 self.mails.append(NewMail(displaced, "cancel", CANCEL_DISPLACED, SYSTEM_ACTOR))
         self.limits.put_in_queue(self._add(new, None, Queued(FAR_FUTURE_MS, Cause.CONCURRENCY)), slot, FAR_FUTURE_MS)
-        self.limits.wake(slot.scope, self.now)
+        self.limits.adopt_limit(slot, self.now)
 
     def _apply(self, run: Run, turn: Turn) -> None:
         if turn.body:

@@ -71,11 +71,14 @@ class Limits:
             queued.due_at = now
 
     def put_in_queue(self, run: Run, slot: SlotScope, due_at: int) -> None:
-        """Lets a run wait for a slot. The newest start's limit holds for all that wait."""
-        cause = Cause.CONCURRENCY if due_at == FAR_FUTURE_MS else Cause.DUE
-        run.queued = Queued(due_at, cause, slot=slot)
+        """Lets a run wait for a slot."""
+        run.queued = Queued(due_at, Cause.CONCURRENCY if due_at == FAR_FUTURE_MS else Cause.DUE, slot=slot)
+
+    def adopt_limit(self, slot: SlotScope, now: int) -> None:
+        """The newest start's limit holds for all that wait; a higher one lets some of them go."""
         for _, queued, _ in self.waiting(slot.scope):
             queued.slot = slot
+        self.wake(slot.scope, now)
 
     def displace_oldest(self, slot: SlotScope, now: int) -> int | None:
         """The run to cancel so that a newer one comes to its place; None where enough are on their way out."""

@@ -116,6 +116,7 @@ class MemoryStore:
             self.tables.last_event_no += 1
             kept = KeptEvent(self.tables.last_event_no, event)
             self.tables.events.append(kept)
+        crashpoint("CP29")
         with self._lock:
             return self._match(kept)
 

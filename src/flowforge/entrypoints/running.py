@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
 from flowforge.engine.executor import Engine, EngineParts, EngineSettings
-from flowforge.engine.executor.liveness import WorkerLocks
 from flowforge.entrypoints.ports import VaultPort, VersionsPort
 from flowforge.entrypoints.services import close_services, make_services
 from flowforge.entrypoints.wiring import Installation
@@ -16,7 +15,6 @@ from flowforge.kit.telemetry.metrics import Metrics
 from flowforge.kit.telemetry.outputs import FileOutput
 
 LOG_NAME: Final = "flowforge.log"
-LOCKS_FOLDER: Final = "workers"
 
 
 @asynccontextmanager
@@ -33,7 +31,7 @@ async def open_engine(
     """
     services = make_services(installation)
     parts = EngineParts(
-        open_store=installation.open_store,
+        store=installation.store,
         registry=installation.registry,
         versions=VersionsPort(installation),
         vault=VaultPort(installation),
@@ -42,7 +40,7 @@ async def open_engine(
         metrics=Metrics(),
         masker=masker,
         services=services,
-        locks=WorkerLocks(installation.folder.run / LOCKS_FOLDER),
+        locks=installation.worker_locks,
     )
     engine = Engine(parts, _engine_settings(installation.settings, name, takes_all=takes_all))
     await engine.open()

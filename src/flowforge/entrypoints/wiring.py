@@ -14,6 +14,7 @@ from flowforge.kit.settings import Settings
 
 if TYPE_CHECKING:
     from flowforge.engine.events import BlobRef
+    from flowforge.engine.executor.liveness import WorkerLocks
     from flowforge.engine.store import Store
     from flowforge.kit.database.session import Database
     from flowforge.kit.keyring import Keyring
@@ -102,6 +103,14 @@ class Installation(Toolbox):
         from flowforge.kit.objects import ObjectStore
 
         return ObjectStore(self.folder.files, self.ids)
+
+    @cached_property
+    def worker_locks(self) -> "WorkerLocks":
+        """The lock files by which workers of this folder prove that they live."""
+        # For who runs an engine, or asks whether one runs.
+        from flowforge.engine.executor.liveness import WorkerLocks
+
+        return WorkerLocks(self.folder.run / "workers")
 
     def load_blob(self, ref: "BlobRef") -> "JsonValue":
         """A value that was too large for the journal.

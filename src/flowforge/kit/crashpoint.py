@@ -28,6 +28,7 @@ CRASH_POINTS: Final[Mapping[str, str]] = {
     "CP26": "migration: between statements",
     "CP28a": "wait row: before COMMIT",
     "CP28b": "wait row committed, before the look back",
+    "CP29": "named event stored, before it is matched with those who wait",
 }
 """Missing numbers belong to relays, schedules, decisions and webhooks, which are not built yet."""
 

@@ -78,10 +78,15 @@ class Sink:
         self._positions = positions
         self._faults: dict[Fault, None] = {}
         self._broken: set[Path] = set()
+        self._incomplete: set[Path] = set()
         self._dropped = 0
 
     def mark_broken(self, path: Path) -> None:
         self._broken.add(path)
+
+    def mark_incomplete(self, path: Path) -> None:
+        """A field of the object was refused under whatever name it has: nothing is said about fields that are missing there."""
+        self._incomplete.add(path)
 
     def is_broken(self, path: Path) -> bool:
         return bool(self._broken) and any(path[:length] in self._broken for length in range(len(path) + 1))
@@ -90,7 +95,7 @@ class Sink:
         self, code: str, path: Path, message: str, *, suggestion: str | None = None, at: At = At.VALUE, offset: int | None = None
     ) -> None:
         """An error. `offset` counts characters inside the field's text."""
-        if not self.is_broken(path):
+        if not self.is_broken(path) and not (code == "required" and path[:-1] in self._incomplete):
             self.put(code, path, message, place=self._find_place(path, at, offset), suggestion=suggestion)
 
     def warn(self, code: str, path: Path, message: str, *, suggestion: str | None = None) -> None:

@@ -60,13 +60,17 @@ _UNIONS: Final = frozenset({"anyOf", "oneOf"})
 
 @dataclass(frozen=True, slots=True)
 class SchemaFault:
-    """`path` begins at the value that was checked. `is_name`: the fault is the field's being there or missing, not its value."""
+    """`path` begins at the value that was checked. `is_name`: the fault is the field's being there or missing, not its value.
+
+    `options` are the values that a fault `choice` allows.
+    """
 
     path: Path
     code: str
     message: str
     suggestion: str | None = None
     is_name: bool = False
+    options: tuple[str, ...] = ()
 
 
 def make_validator(schema: JsonObject) -> "Draft202012Validator":
@@ -128,11 +132,9 @@ class _Explainer:
         told = [list(self.explain_all(branch)) for branch in branches]
         if not all(told):
             return
-        likely = [
-            faults for faults in told if not any(fault.path == path and fault.code in ("type", "choice") for fault in faults)
-        ]
+        likely = [faults for faults in told if not any(fault.path == path and fault.code == "type" for fault in faults)]
         if likely:
-            yield from min(likely, key=_count_strangeness)
+            yield from _merge_choices(likely) or min(likely, key=_count_strangeness)
             return
         words = [word for branch in branches for error in branch for word in _name_types(error.kind.as_dict())]
         wanted = " or ".join(dict.fromkeys(words)) or "another value"
@@ -165,12 +167,16 @@ class _Explainer:
             return SchemaFault(path, "type", f"{wanted[0].upper()}{wanted[1:]} is expected here, not {shown}.")
         if keyword in _BOUND_WORDS:
             bound = details.get("limit", details.get("multiple_of"))
-            return SchemaFault(path, code, f"{shown} does not fit: it must be {_BOUND_WORDS[keyword].format(bound)}.")
+            words = _BOUND_WORDS[keyword].format(bound)
+            return SchemaFault(
+                path, code, f"{shown} does not fit: it must be {words.removesuffix('s') if bound == 1 else words}."
+            )
         if keyword in ("enum", "const"):
             options = cast("list[JsonValue]", details.get("options", [details.get("expected_value")]))
             names = [option for option in options if isinstance(option, str)]
             meant = suggest_name(instance, names) if isinstance(instance, str) else None
-            return SchemaFault(path, code, f"{shown} is not one of {', '.join(map(show, options[:40]))}.", meant)
+            told = tuple(show(option) for option in options[:40])
+            return SchemaFault(path, code, f"{shown} is not one of {', '.join(told)}.", meant, options=told)
         if keyword == "format":
             return SchemaFault(path, code, f"{shown} is not of the format {details.get('format')}.")
         if keyword == "pattern":
@@ -181,9 +187,23 @@ class _Explainer:
         return "this value" if self._is_hidden(path) else show(value)
 
 
-def _count_strangeness(faults: Sequence[SchemaFault]) -> tuple[int, int]:
-    """Least where few fields are unknown or missing, then where few faults are."""
-    return sum(fault.is_name for fault in faults), len(faults)
+def _count_strangeness(faults: Sequence[SchemaFault]) -> tuple[int, int, int]:
+    """Least where what tells the alternatives apart fits, then where few fields are unknown or missing, then where few faults are."""
+    return sum(bool(fault.options) for fault in faults), sum(fault.is_name for fault in faults), len(faults)
+
+
+def _merge_choices(branches: Sequence[Sequence[SchemaFault]]) -> list[SchemaFault]:
+    """One fault with all options, where every alternative refuses the same value because it allows others."""
+    places = [{fault.path for fault in faults if fault.options} for faults in branches]
+    common = {path for path in places[0] if all(path in others for others in places)}
+    if not common:
+        return []
+    found = [fault for faults in branches for fault in faults if fault.options and fault.path in common]
+    options = tuple(dict.fromkeys(option for fault in found for option in fault.options))
+    first = found[0]
+    shown = first.message.partition(" is not one of ")[0]
+    meant = suggest_name(shown.strip("'"), [option.strip("'") for option in options])
+    return [SchemaFault(first.path, "choice", f"{shown} is not one of {', '.join(options[:40])}.", meant, options=options)]
 
 
 def _name_types(details: dict[str, object]) -> list[str]:

@@ -32,6 +32,21 @@ class Shape(ABC):
         """JSON Schema (2020-12) of the values."""
 
 
+class ConstantShape(Shape):
+    """A shape whose values cannot be expressions."""
+
+    def check(self, value: JsonValue, path: Path, sink: Sink) -> None:
+        """Refuses an expression, and checks anything else."""
+        if isinstance(value, str) and EXPRESSION_MARK in value:
+            refuse_expression(path, sink, value.index(EXPRESSION_MARK))
+        else:
+            self.check_constant(value, path, sink)
+
+    @abstractmethod
+    def check_constant(self, value: JsonValue, path: Path, sink: Sink) -> None:
+        """Tells the sink every fault of a value without expressions."""
+
+
 @dataclass(frozen=True, slots=True)
 class Field:
     """One field of an object. `default` is for people; where it is None there is none."""
@@ -44,7 +59,7 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
-class Text(Shape):
+class Text(ConstantShape):
     """Plain text without expressions. `code` is the fault of text that does not match `pattern`."""
 
     pattern: str = ""
@@ -52,11 +67,9 @@ class Text(Shape):
     code: str = "value"
     hint: str = ""
 
-    def check(self, value: JsonValue, path: Path, sink: Sink) -> None:
+    def check_constant(self, value: JsonValue, path: Path, sink: Sink) -> None:
         if not isinstance(value, str):
             refuse_type(value, "text", path, sink)
-        elif EXPRESSION_MARK in value:
-            refuse_expression(path, sink, value.index(EXPRESSION_MARK))
         elif len(value) > self.max_characters:
             sink.add(self.code, path, f"This text is longer than {self.max_characters} characters.")
         elif self.pattern and not re.fullmatch(self.pattern, value, re.ASCII):
@@ -70,10 +83,10 @@ class Text(Shape):
 
 
 @dataclass(frozen=True, slots=True)
-class Flag(Shape):
+class Flag(ConstantShape):
     """`true` or `false`."""
 
-    def check(self, value: JsonValue, path: Path, sink: Sink) -> None:
+    def check_constant(self, value: JsonValue, path: Path, sink: Sink) -> None:
         if not isinstance(value, bool):
             refuse_type(value, "true or false", path, sink)
 
@@ -82,32 +95,34 @@ class Flag(Shape):
 
 
 @dataclass(frozen=True, slots=True)
-class Whole(Shape):
+class Whole(ConstantShape):
     """A whole number between bounds, both included."""
 
     minimum: int
     maximum: int
     code: str = "range"
 
-    def check(self, value: JsonValue, path: Path, sink: Sink) -> None:
+    def check_constant(self, value: JsonValue, path: Path, sink: Sink) -> None:
         whole = find_whole(value)
         if whole is None:
             refuse_type(value, "a whole number", path, sink)
-        elif not self.minimum <= whole <= self.maximum:
-            sink.add(self.code, path, f"{show(value)} is out of range: {self.minimum} to {self.maximum} is allowed.")
+        elif whole < self.minimum:
+            sink.add(self.code, path, f"{show(value)} is too small: at least {self.minimum} is allowed.")
+        elif whole > self.maximum:
+            sink.add(self.code, path, f"{show(value)} is too large: at most {self.maximum} is allowed.")
 
     def schema(self) -> JsonObject:
         return {"type": "integer", "minimum": self.minimum, "maximum": self.maximum}
 
 
 @dataclass(frozen=True, slots=True)
-class Number(Shape):
+class Number(ConstantShape):
     """A number between bounds, both included."""
 
     minimum: float
     maximum: float
 
-    def check(self, value: JsonValue, path: Path, sink: Sink) -> None:
+    def check_constant(self, value: JsonValue, path: Path, sink: Sink) -> None:
         if not isinstance(value, int | float) or isinstance(value, bool):
             refuse_type(value, "a number", path, sink)
         elif not self.minimum <= value <= self.maximum:
@@ -118,15 +133,12 @@ class Number(Shape):
 
 
 @dataclass(frozen=True, slots=True)
-class Duration(Shape):
+class Duration(ConstantShape):
     """A length of time above zero, as constant text."""
 
     maximum_ms: int = DURATION_FIELD_MAX_MS
 
-    def check(self, value: JsonValue, path: Path, sink: Sink) -> None:
-        if isinstance(value, str) and EXPRESSION_MARK in value:
-            refuse_expression(path, sink, value.index(EXPRESSION_MARK))
-            return
+    def check_constant(self, value: JsonValue, path: Path, sink: Sink) -> None:
         duration_ms = find_duration_ms(value)
         if duration_ms is None:
             hint = (
@@ -147,10 +159,10 @@ class Duration(Shape):
 
 
 @dataclass(frozen=True, slots=True)
-class Rate(Shape):
+class Rate(ConstantShape):
     """So many in so much time: `10/s`, `100/5m`."""
 
-    def check(self, value: JsonValue, path: Path, sink: Sink) -> None:
+    def check_constant(self, value: JsonValue, path: Path, sink: Sink) -> None:
         if find_rate(value) is None:
             sink.add("rate", path, f"{show(value)} is no rate; write it like 10/s, 100/5m or 1000/h.")
 
@@ -159,12 +171,12 @@ class Rate(Shape):
 
 
 @dataclass(frozen=True, slots=True)
-class Choice(Shape):
+class Choice(ConstantShape):
     """One of a few words."""
 
     values: tuple[str, ...]
 
-    def check(self, value: JsonValue, path: Path, sink: Sink) -> None:
+    def check_constant(self, value: JsonValue, path: Path, sink: Sink) -> None:
         if not isinstance(value, str) or value not in self.values:
             meant = suggest_name(value, self.values) if isinstance(value, str) else None
             sink.add("choice", path, f"{show(value)} is not one of {', '.join(self.values)}.", suggestion=meant)

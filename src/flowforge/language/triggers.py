@@ -9,17 +9,16 @@ from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.language.faults import At, Sink
 from flowforge.language.reading.positions import Path
 from flowforge.language.shapes import (
-    EXPRESSION_MARK,
     Choice,
     Condition,
     Constant,
+    ConstantShape,
     Duration,
     Either,
     Field,
     Flag,
     Group,
     ListOf,
-    Shape,
     Templated,
     Text,
     Whole,
@@ -44,24 +43,24 @@ class TriggerKind:
     expression_fields: frozenset[str] = frozenset()
 
 
-class CronText(Shape):
-    """Five fields, or six with seconds first where the installation allows them, or one of the short names."""
+class CronText(ConstantShape):
+    """Five fields, or one of the short names."""
 
     _NAMES: Final = ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly")
 
-    def check(self, value: JsonValue, path: Path, sink: Sink) -> None:
+    def check_constant(self, value: JsonValue, path: Path, sink: Sink) -> None:
         if not isinstance(value, str):
             sink.add("type", path, f"A cron expression like `0 7 * * 1-5` is expected here, not {show(value)}.")
-        elif EXPRESSION_MARK in value:
-            sink.add("expr_not_allowed", path, "An expression cannot stand here; write a constant.")
         elif len(value) > CRON_CHARACTERS_MAX:
             sink.add("cron_length", path, f"A cron expression has at most {CRON_CHARACTERS_MAX} characters.")
         elif not value.isascii() or not re.fullmatch(r"[ -~\t]+", value):
             sink.add("cron_syntax", path, "A cron expression has plain ASCII characters only.")
         elif value.strip().startswith("@"):
             self._check_name(value.strip().lower(), path, sink)
-        elif len(value.split()) not in (5, 6):
-            message = f"{show(value)} has {len(value.split())} fields; a cron expression has five (six with seconds first)."
+        elif len(value.split()) != 5:
+            message = (
+                f"{show(value)} has {len(value.split())} fields; a cron expression has five: minute, hour, day, month, weekday."
+            )
             sink.add("cron_fields", path, message)
 
     def _check_name(self, name: str, path: Path, sink: Sink) -> None:

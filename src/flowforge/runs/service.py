@@ -7,6 +7,7 @@ from typing import cast
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from flowforge.engine.store import Store
 from flowforge.kit.border import decode, digest_value, encode
 from flowforge.kit.errors import InvariantError
 from flowforge.kit.values import JsonObject, JsonValue
@@ -23,6 +24,7 @@ __all__ = [
     "QueueRow",
     "RunFilter",
     "find_queue_row",
+    "find_workflow",
     "get_run",
     "list_logs",
     "list_open_runs",
@@ -99,6 +101,13 @@ async def load_run(session: AsyncSession, workspace_id: str, run_id: str, *, com
         raise InvariantError(f"The definition of {run_id} is not in the store any more.")
     workflow = compile_definition(definition)
     return LoadedRun(header, turns, definition, workflow, read_history(turns, workflow))
+
+
+def find_workflow(store: Store, header: RunHeader, compile_definition: CompileDefinition) -> Workflow | None:
+    """The compiled definition that the run is pinned to; None where it does not compile here."""
+    stored = store.definition(header.digest)
+    document = None if stored is None else decode(stored)
+    return compile_definition(document) if isinstance(document, dict) else None
 
 
 async def find_queue_row(session: AsyncSession, header: RunHeader) -> QueueRow | None:

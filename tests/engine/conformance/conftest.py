@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.clock import ManualClock
+from tests.support.stores import EXPIRY_MS, Shop, check_sound, make_sqlite_file, open_sqlite
 
 from flowforge.engine.memory_store import MemoryStore
 from flowforge.engine.store import Store
-from tests.support.clock import ManualClock
-from tests.support.stores import EXPIRY_MS, Shop, check_sound, make_sqlite_file, open_sqlite
 
 
 @pytest.fixture(scope="session")

@@ -2,10 +2,10 @@ from collections import Counter
 from dataclasses import replace
 
 import orjson
-
-from flowforge.engine.store import FAR_FUTURE_MS, Claimed, ClaimRequest, Release, Store
 from tests.support.clock import ManualClock
 from tests.support.stores import MIDDLE, Shop
+
+from flowforge.engine.store import FAR_FUTURE_MS, Claimed, ClaimRequest, Release, Store
 
 
 def ids(claimed: list[Claimed]) -> list[str]:

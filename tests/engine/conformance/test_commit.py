@@ -1,10 +1,10 @@
 from dataclasses import replace
 
 import pytest
-
-from flowforge.engine.store import Finish, LogLine, Store, Turn, TurnResult, Verdict
 from tests.support.clock import ManualClock
 from tests.support.stores import COMPLETED, ENDED, MIDDLE, STARTED, Shop, read_runs
+
+from flowforge.engine.store import Finish, LogLine, Store, Turn, TurnResult, Verdict
 
 DONE = TurnResult(Verdict.DONE)
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 from threading import Barrier
 
 import pytest
+from tests.support.stores import COMPLETED, ENDED, Shop, check_sound, read_runs
 
 from flowforge.engine.store import Claimed, ClaimRequest, Store, Turn, Verdict
-from tests.support.stores import COMPLETED, ENDED, Shop, check_sound, read_runs
 
 
 def take_over(shop: Shop, times: int) -> tuple[int, list[int]]:

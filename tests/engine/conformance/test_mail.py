@@ -1,8 +1,9 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from flowforge.engine.store import FAR_FUTURE_MS, Delivery, NewMail, Release, Store, Verdict
 from tests.support.stores import COMPLETED, ENDED, Shop, read_runs
+
+from flowforge.engine.store import FAR_FUTURE_MS, Delivery, NewMail, Release, Store, Verdict
 
 
 def test_mail_reaches_the_owner(shop: Shop, store: Store):

@@ -1,6 +1,7 @@
-from flowforge.engine.store import Expired, Store
 from tests.support.clock import ManualClock
 from tests.support.stores import EXPIRY_MS, Shop, read_runs
+
+from flowforge.engine.store import Expired, Store
 
 
 def test_worker_numbers_are_never_given_twice(shop: Shop, store: Store):

@@ -15,6 +15,7 @@ from flowforge.engine.ports import Vault
 from flowforge.engine.store import LogLine
 from flowforge.kit.border import encode
 from flowforge.kit.clock import Clock
+from flowforge.kit.crashpoint import crashpoint
 from flowforge.kit.errors import FlowForgeError
 from flowforge.kit.masking import Masker
 from flowforge.kit.telemetry.logs import get_logger
@@ -113,6 +114,7 @@ class Attempts:
             self._in_flight -= 1
             if flight.timer is not None:
                 flight.timer.cancel()
+        crashpoint("CP09")
         self._end(live, flight, outcome)
         self._launch_next()
         if not self._in_flight:
@@ -140,6 +142,7 @@ class Attempts:
             self._launch(*self._waiting.popleft())
 
     async def _attempt(self, live: LiveRun, work: Effect) -> Outcome:
+        crashpoint("CP07")
         operation = self._ports.registry.find(work.name)
         if operation is None:
             message = f"The operation {work.name} is not installed here."

@@ -28,6 +28,7 @@ from flowforge.engine.store import FAR_FUTURE_MS, NewMail, Release, Store, Turn,
 from flowforge.engine.why import explain_state, run_status
 from flowforge.kit.border import encode
 from flowforge.kit.clock import Clock
+from flowforge.kit.crashpoint import crashpoint
 from flowforge.kit.ids import make_id
 from flowforge.kit.masking import Masker
 from flowforge.kit.objects import ObjectStore
@@ -88,7 +89,7 @@ class Engine:
         self.committer = Committer(self.store, parts.clock, parts.metrics)
         ports = AttemptPorts(parts.registry, parts.vault, parts.masker, parts.services, parts.clock)
         self.attempts = Attempts(ports, settings, self.wake)
-        self.programs = Programs(self.store, self.committer, parts.registry)
+        self.programs = Programs(self.store, self.committer, parts.registry, settings.limits)
         self._turns = TurnMaker(parts.registry, parts.clock, settings, self.wake)
         self._slots = SlotQueue(self.store, self.committer, parts.clock, self.wake)
         self._loader = Loader(self)
@@ -315,6 +316,7 @@ class Engine:
         result: TurnResult,
         told: Callable[[TurnResult], None] | None,
     ) -> None:
+        crashpoint("CP11")
         live.pending -= 1
         if told is not None:
             told(result)
@@ -341,6 +343,8 @@ class Engine:
             self.intake.poke(mail=bool(turn.mails))
         if turn.slots_freed:
             self._slots.ask()
+        if any(event["type"] == "timer.fired" for event in sheet.events):
+            crashpoint("CP14")
         if not live.is_dropped:
             self._begin_work(live, later)
             self._set_alarm(live)
@@ -380,6 +384,7 @@ class Engine:
 
     def _leave(self, live: LiveRun, turn: Turn) -> None:
         """The run has left memory: it has ended, or its queue row holds it."""
+        crashpoint("CP12")
         if turn.finish is not None:
             self.watch.end(live.no, turn.finish.status)
             self.parts.metrics.count_run_finished(turn.finish.status)

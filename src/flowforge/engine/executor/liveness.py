@@ -80,13 +80,18 @@ class Pulse:
         self._thread.start()
 
     def stop(self) -> None:
+        """The worker leaves in order."""
+        self.die()
+        if self._locks is not None:
+            self._locks.remove([self.worker])
+
+    def die(self) -> None:
+        """No further beat, and the lock is free; the lock file stays, as after a death."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
         if self._lock is not None:
             self._lock.release()
-            if self._locks is not None:
-                self._locks.remove([self.worker])
 
     def _run(self) -> None:
         while not self._stop.wait(self._settings.beat_ms / 1_000):

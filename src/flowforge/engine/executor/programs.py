@@ -1,6 +1,8 @@
 """Definitions ready to run: compiled once, kept by their digest."""
 
 from collections import OrderedDict
+from collections.abc import Callable
+from functools import partial
 from typing import Final, cast
 
 from flowforge.engine.executor.commits import Committer
@@ -8,8 +10,9 @@ from flowforge.engine.machine import Program
 from flowforge.engine.store import Store
 from flowforge.kit.border import decode
 from flowforge.kit.errors import InvariantError, NotFoundError
+from flowforge.kit.limits import Limits
 from flowforge.kit.values import JsonObject
-from flowforge.language.compiling.documents import compile_document
+from flowforge.language.compiler import compile_document
 from flowforge.language.graph import Workflow
 from flowforge.operations.calling import find_target
 from flowforge.operations.registry import Registry
@@ -20,10 +23,11 @@ _KEPT_MAX: Final = 256
 class Programs:
     """Compiled definitions, the least recently used ones forgotten."""
 
-    def __init__(self, store: Store, committer: Committer, registry: Registry) -> None:
+    def __init__(self, store: Store, committer: Committer, registry: Registry, limits: Limits) -> None:
         self._store = store
         self._committer = committer
         self._registry = registry
+        self._limits = limits
         self._programs: OrderedDict[str, Program] = OrderedDict()
 
     def find(self, digest: str) -> Program | None:
@@ -45,18 +49,18 @@ class Programs:
         stored = await self._committer.call(self._store.definition, digest)
         if stored is None:
             raise NotFoundError(f"The definition {digest} is not in the database any more.")
-        compilation = compile_document(cast("JsonObject", decode(stored)), self._registry)
+        compilation = compile_document(cast("JsonObject", decode(stored)), self._registry, self._limits)
         if compilation.workflow is None:
             fault = compilation.errors[0]
             raise InvariantError(f"A stored definition does not compile any more: {fault.field}: {fault.message}")
         return self.keep(digest, compilation.workflow)
 
     def keep(self, digest: str, workflow: Workflow) -> Program:
-        targets = {}
+        targets: dict[str, Callable[[JsonObject], str | None]] = {}
         for name in workflow.operations:
             operation = self._registry.find(name)
             if operation is not None and operation.target is not None:
-                targets[name] = lambda parameters, operation=operation: find_target(operation, parameters)
+                targets[name] = partial(find_target, operation)
         program = self._programs[digest] = Program(workflow, targets)
         if len(self._programs) > _KEPT_MAX:
             self._programs.popitem(last=False)

@@ -11,8 +11,8 @@ from flowforge.kit.values import JsonObject
 if TYPE_CHECKING:
     from flowforge.engine.executor.engine import Engine
 
-_LOOK_FIRST_S: Final = 0.1
-_LOOK_MAX_S: Final = 1.0
+_LOOK_S: Final = 1.0
+"""Ends and releases wake the waiter at once; what other processes and called runs do is looked at this often."""
 
 
 async def settle(engine: "Engine", run_no: int, patience_ms: int | None) -> str:
@@ -21,7 +21,6 @@ async def settle(engine: "Engine", run_no: int, patience_ms: int | None) -> str:
     Raises:
         StorageError: the database could not be used for longer than the engine's storage patience.
     """
-    look_s = _LOOK_FIRST_S
     while True:
         status = engine.watch.ended.get(run_no)
         if status is not None:
@@ -34,8 +33,7 @@ async def settle(engine: "Engine", run_no: int, patience_ms: int | None) -> str:
             status = await _read_end(engine, run_no)
             if status is not None:
                 return status
-        await engine.watch.wait(run_no, look_s)
-        look_s = min(look_s * 2, _LOOK_MAX_S)
+        await engine.watch.wait(run_no, _LOOK_S)
 
 
 def _find_causes(engine: "Engine", run_no: int) -> list[JsonObject] | None:

@@ -30,6 +30,7 @@ from flowforge.engine.store import FAR_FUTURE_MS, Finish, NewMail, NewRun, Relea
 from flowforge.engine.why import explain_state, run_status
 from flowforge.kit.border import encode
 from flowforge.kit.clock import Clock
+from flowforge.kit.crashpoint import crashpoint
 from flowforge.kit.telemetry.logs import get_logger
 from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.operations.calling import run_pure, validate_parameters
@@ -62,6 +63,8 @@ class TurnMaker:
         while live.outcomes:
             outcome = live.outcomes[0]
             record(sheet, outcome)
+            if isinstance(outcome, MailRead) and outcome.kind == "cancel":
+                crashpoint("CP20")
             if isinstance(outcome, MailRead):
                 live.mail_read.append(outcome.no)
             live.outcomes.popleft()

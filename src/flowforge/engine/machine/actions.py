@@ -182,9 +182,10 @@ def plan_effect(sheet: TurnSheet, scope: Scope, step: Step, key: str, context: C
         "key": idempotency_key,
         "digest": hashlib.blake2b(encoded, digest_size=16).hexdigest(),
     }
-    target = state.program.targets.get(action.name)
+    find_target = state.program.targets.get(action.name)
+    target = None if find_target is None else find_target(parameters)
     if target is not None:
-        event["target"] = target(parameters)
+        event["target"] = target
     if attempt == 1 and scope.graph.races and scope.preset is None:
         event["parameters"] = pack_parameters(parameters)
     sheet.write(event)

@@ -87,7 +87,7 @@ class Plan:
 class Program:
     """A workflow with its plans. One per definition, shared by all its runs."""
 
-    def __init__(self, workflow: Workflow, targets: "Mapping[str, Callable[[JsonObject], str]] | None" = None) -> None:
+    def __init__(self, workflow: Workflow, targets: "Mapping[str, Callable[[JsonObject], str | None]] | None" = None) -> None:
         self.workflow = workflow
         self.targets = targets or {}
         """By operation: names what an effect touches, for the ledger."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from flowforge.engine.queueing import CANCEL_DISPLACED, SYSTEM_ACTOR, Cause
 from flowforge.engine.sqlite.rows import Row, write_rows
-from flowforge.engine.sqlite.run_slots import displace_oldest, has_room, take_slot, wait_for_slot, wake_waiting
+from flowforge.engine.sqlite.run_slots import adopt_limit, displace_oldest, has_room, take_slot, wait_for_slot, wake_waiting
 from flowforge.engine.store import FAR_FUTURE_MS, NewMail, NewRun, SlotScope, TurnResult, Verdict
 
 _BY_DEDUP = "SELECT id, no FROM runs WHERE workspace_id=? AND dedup=?"
@@ -93,10 +93,12 @@ class Births:
 
     def _bear_with_slot(self, new: NewRun, slot: SlotScope, owner: int | None) -> TurnResult:
         self._add_run(new, owner)
+        adopt_limit(self.connection, slot)
         if owner is None:
             wait_for_slot(self.connection, slot, new, new.due_at)
         else:
             take_slot(self.connection, slot.scope, slot.limit, new.no, "", new.at)
+        wake_waiting(self.connection, slot.scope, self.now)
         return TurnResult(Verdict.DONE if owner == new.owner else Verdict.QUEUED)
 
     def _bear_waiting(self, new: NewRun, slot: SlotScope) -> TurnResult:
@@ -105,6 +107,7 @@ class Births:
             displaced = displace_oldest(self.connection, slot, self.now)
             if displaced is not None:
                 self.mails.append(NewMail(displaced, "cancel", CANCEL_DISPLACED, SYSTEM_ACTOR))
+        adopt_limit(self.connection, slot)
         wait_for_slot(self.connection, slot, new, FAR_FUTURE_MS)
         wake_waiting(self.connection, slot.scope, self.now)
         return TurnResult(Verdict.QUEUED)

@@ -10,6 +10,7 @@ from flowforge.engine.queueing import EVENT_KEPT_MS
 from flowforge.engine.sqlite.deliver import post_mails
 from flowforge.engine.sqlite.rows import transaction
 from flowforge.engine.store import Delivery, NewEvent, NewMail, WaitRow
+from flowforge.kit.crashpoint import crashpoint
 
 _PUBLISH = "INSERT INTO events(workspace_id, name, correlation, body, sender, at, matched) VALUES (?, ?, ?, ?, ?, ?, 0)"
 _EVENT = "SELECT workspace_id, name, correlation, CAST(body AS BLOB), sender, at FROM events WHERE no=?"
@@ -28,6 +29,7 @@ def publish_event(connection: sqlite3.Connection, event: NewEvent, now: int) -> 
     with transaction(connection):
         number = connection.execute(_PUBLISH, values).lastrowid
     assert number is not None
+    crashpoint("CP29")
     return _match_event(connection, number, now)
 
 

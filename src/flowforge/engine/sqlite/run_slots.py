@@ -45,10 +45,15 @@ def take_slot(connection: sqlite3.Connection, scope: str, limit: int, run_no: in
 
 
 def wait_for_slot(connection: sqlite3.Connection, slot: SlotScope, new: NewRun, due_at: int) -> None:
-    """Queues a run that may be owned only with a slot. The newest start's limit holds for all that wait."""
+    """Queues a run that may be owned only with a slot."""
     cause = Cause.CONCURRENCY if due_at == FAR_FUTURE_MS else Cause.DUE
     connection.execute(_QUEUED, (new.no, new.workspace_id, new.priority, due_at, cause, new.at, slot.scope, slot.limit))
-    if connection.execute(_WAITING_LIMIT, (slot.scope,)).fetchone()[0] != slot.limit:
+
+
+def adopt_limit(connection: sqlite3.Connection, slot: SlotScope) -> None:
+    """The newest start's limit holds for all that wait; a higher one may let some of them go."""
+    waiting = connection.execute(_WAITING_LIMIT, (slot.scope,)).fetchone()
+    if waiting is not None and waiting[0] != slot.limit:
         connection.execute(_SET_LIMIT, (slot.limit, slot.scope, slot.limit))
 
 

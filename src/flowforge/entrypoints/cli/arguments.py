@@ -31,6 +31,20 @@ def read_bytes(name: str) -> bytes:
         raise UsageError(f"The file {name} cannot be read: {fault.strerror or fault}.") from fault
 
 
+def write_file(name: str | Path, data: bytes) -> None:
+    """Writes a file, and the folders on the way to it.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    path = Path(name)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    except OSError as fault:
+        raise UsageError(f"The file {path} cannot be written: {fault.strerror or fault}.") from fault
+
+
 def read_source(name: str) -> Source:
     """A document from a file; `.json` says that it is JSON, everything else is YAML (which JSON is too)."""
     is_json = name.lower().endswith(".json")

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,118 +15,125 @@ from flowforge.entrypoints.cli.output import Output
 from flowforge.entrypoints.cli.progress import Progress, make_progress, print_result
 from flowforge.entrypoints.wiring import Installation
 from flowforge.kit.values import JsonObject
-from flowforge.language.graph import Workflow
 from flowforge.runs.history import History, decode_turn
-from flowforge.runs.types import JournalTurn
+from flowforge.runs.types import TERMINAL_STATUSES, JournalTurn
 from flowforge.runs.views import error_of, output_of
 
 INTERRUPT_GRACE_MS: Final = 10_000
 """How long steps in flight may take to end after Ctrl-C."""
 
-_EXIT_CODES: Final = {"completed": ExitCode.SUCCESS, "waiting": ExitCode.WAITING, "paused": ExitCode.WAITING, "queued": ExitCode.WAITING}
+_WAITING: Final = ("waiting", "paused", "queued")
 
 
 def exit_code_of_status(status: str) -> ExitCode:
     """What a run's status means for the command that ran it."""
-    return _EXIT_CODES.get(status, ExitCode.FAILED)
+    if status == "completed":
+        return ExitCode.SUCCESS
+    return ExitCode.WAITING if status in _WAITING else ExitCode.FAILED
 
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """A run that is carried to its end here. `history` grows while it goes."""
+    """A run that is carried on here. `history` grows while it goes."""
 
     run_no: int
     run_id: str
+    title: str
     history: History
 
 
-async def follow_run(engine: Engine, followed: Followed, progress: Progress, patience_ms: int | None) -> str:
-    """Carries the run on until it has ended or stands still, and shows it meanwhile; its status then."""
-    pending: list[JournalTurn] = []
+class Follower:
+    """Brings each journal row of a run to a progress once, in order: what is in the store first, then what is committed here."""
 
-    def hear(seq: int, at_ms: int, events: Sequence[Event]) -> None:
-        pending.append(JournalTurn(seq, at_ms, list(events)))
-        catch_up()
+    def __init__(self, engine: Engine, followed: Followed, progress: Progress) -> None:
+        self._engine = engine
+        self._followed = followed
+        self._progress = progress
+        self._early: list[JournalTurn] | None = []
 
-    def catch_up() -> None:
-        while pending and is_caught_up:
-            turn = pending.pop(0)
-            if turn.seq > followed.history.last_seq:
-                progress.update(turn)
+    async def catch_up(self) -> None:
+        """Reads what was committed before, or elsewhere; rows that come meanwhile wait behind it."""
+        self._early = []
+        for row in await self._engine.committer.call(self._engine.store.load, self._followed.run_no):
+            if row.seq > self._followed.history.last_seq:
+                self._progress.update(decode_turn(row.seq, row.at, row.body))
+        early, self._early = self._early, None
+        for turn in early:
+            self._show(turn)
 
-    # What was committed before somebody listened comes from the store; what comes meanwhile waits behind it.
-    is_caught_up = False
-    engine.listen(followed.run_no, hear)
-    rows = await engine.committer.call(engine.store.load, followed.run_no)
-    for row in rows:
-        if row.seq > followed.history.last_seq:
-            progress.update(decode_turn(row.seq, row.at, row.body))
-    is_caught_up = True
-    catch_up()
-    return await settle(engine, followed.run_no, patience_ms)
+    def hear(self, seq: int, at_ms: int, events: Sequence[Event]) -> None:
+        """A `Listener` of the engine."""
+        turn = JournalTurn(seq, at_ms, list(events))
+        if self._early is None:
+            self._show(turn)
+        else:
+            self._early.append(turn)
+
+    def _show(self, turn: JournalTurn) -> None:
+        if turn.seq > self._followed.history.last_seq:
+            self._progress.update(turn)
 
 
 async def carry_run(
-    engine: Engine,
-    installation: Installation,
-    output: Output,
-    followed: Followed,
-    *,
-    patience_ms: int | None,
-) -> tuple[str, JsonObject]:
-    """Follows the run and tells its end; its status and the result object."""
-    workflow_name = followed.run_id
-    progress = make_progress(followed.history, output, workflow_name, installation.clock)
+    engine: Engine, installation: Installation, output: Output, followed: Followed, *, patience_ms: int | None
+) -> str:
+    """Carries the run on until it has ended or stands still, shows it meanwhile, and tells how it ended; its status."""
+    progress = make_progress(followed.history, output, followed.title, installation.clock)
     try:
-        status = await follow_run(engine, followed, progress, patience_ms)
-        await _read_rest(engine, followed, progress)
+        status = await _follow(engine, followed, progress, patience_ms)
     finally:
         progress.close()
-    result = make_result(installation, followed.run_id, followed.history, status)
-    print_result(output, result, followed.history)
-    return status, result
+    print_result(output, make_result(installation, followed, status), followed.history)
+    return status
 
 
-async def _read_rest(engine: Engine, followed: Followed, progress: Progress) -> None:
-    """A run that ended in another process left rows that nobody told us of."""
-    for row in await engine.committer.call(engine.store.load, followed.run_no):
-        if row.seq > followed.history.last_seq:
-            progress.update(decode_turn(row.seq, row.at, row.body))
+async def _follow(engine: Engine, followed: Followed, progress: Progress, patience_ms: int | None) -> str:
+    follower = Follower(engine, followed, progress)
+    engine.listen(followed.run_no, follower.hear)
+    await follower.catch_up()
+    status = await settle(engine, followed.run_no, patience_ms)
+    if status in TERMINAL_STATUSES and followed.history.finished is None:
+        # It has ended in another process, whose commits nobody told us of.
+        await follower.catch_up()
+    return status
 
 
-def make_result(installation: Installation, run_id: str, history: History, status: str) -> JsonObject:
+def make_result(installation: Installation, followed: Followed, status: str) -> JsonObject:
     """The last line of `run`, `watch` and `continue`."""
     return {
-        "run_id": run_id,
+        "run_id": followed.run_id,
         "status": status,
-        "output": output_of(history, installation.load_blob),
-        "error": error_of(history),
+        "output": output_of(followed.history, installation.load_blob),
+        "error": error_of(followed.history),
     }
 
 
-def begin_history(workflow: Workflow | None) -> History:
-    return History(workflow)
-
-
-class Interrupted(Exception):  # noqa: N818 (an order, no error)
-    """The person, or the system, has asked the process to end."""
-
-
 @contextlib.contextmanager
-def interruptible(stop: Callable[[], None]) -> Generator[None]:
-    """Calls `stop` in the loop at the first Ctrl-C or SIGTERM; a second one ends the process at once, as kill would."""
+def stopping(stop: Callable[[], object]) -> Generator[None]:
+    """Calls `stop` in the loop at the first Ctrl-C or SIGTERM; a second one ends the process at once, as a kill would."""
     loop = asyncio.get_running_loop()
+    numbers = (signal.SIGINT, signal.SIGTERM)
 
-    def on_signal(number: int) -> None:
-        signal.signal(number, signal.SIG_DFL)
-        loop.remove_signal_handler(number)
+    def on_signal() -> None:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)
         stop()
 
-    numbers = (signal.SIGINT, signal.SIGTERM)
     for number in numbers:
-        loop.add_signal_handler(number, on_signal, number)
+        loop.add_signal_handler(number, on_signal)
     try:
         yield
     finally:
         for number in numbers:
             loop.remove_signal_handler(number)
+
+
+async def run_interruptibly(work: Coroutine[None, None, ExitCode]) -> ExitCode:
+    """The work's exit code; INTERRUPTED if a signal stopped it, once it has put everything in order."""
+    task = asyncio.create_task(work)
+    with stopping(task.cancel):
+        try:
+            return await task
+        except asyncio.CancelledError:
+            return ExitCode.INTERRUPTED

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
 from flowforge.entrypoints.cli.output import Output
@@ -10,7 +11,7 @@ from flowforge.kit.values import JsonObject
 from flowforge.runs.events import EventStream
 from flowforge.runs.history import History
 from flowforge.runs.timeline import draw_timeline
-from flowforge.runs.types import JournalTurn
+from flowforge.runs.types import JournalTurn, StepRecord
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -134,10 +135,11 @@ def print_result(output: Output, result: JsonObject, history: History) -> None:
     output.say(f"{result['run_id']} {result['status']}; `flowforge runs why {result['run_id']}` says why.")
 
 
-def print_timeline(history: History, until_ms: int | None = None) -> None:
-    """The run as bars, on stdout."""
+def print_timeline(history: History, until_ms: int | None = None, steps: Sequence[StepRecord] | None = None) -> None:
+    """The run as bars, on stdout. `until_ms`: the right edge of a run that has not ended."""
     # Only a terminal pays for rich.
     from flowforge.entrypoints.cli.tables import make_console, make_timeline_table
 
+    shown = history.list_steps() if steps is None else steps
     edge_ms = history.finished_at_ms or until_ms or history.started_at_ms
-    make_console().print(make_timeline_table(draw_timeline(history.list_steps(), history.started_at_ms, edge_ms)))
+    make_console().print(make_timeline_table(draw_timeline(shown, history.started_at_ms, edge_ms)))

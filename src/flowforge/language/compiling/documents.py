@@ -54,12 +54,9 @@ def is_document(value: JsonValue, sink: Sink) -> bool:
         return False
     version = value.get("flowforge")
     if version != LANGUAGE_VERSION or isinstance(version, bool):
-        told = (
-            f"`flowforge: {show(version)}` is a version"
-            if "flowforge" in value
-            else "Without the field `flowforge` it is a version"
-        )
-        message = f"{told} of the language that is not understood here; write `flowforge: {LANGUAGE_VERSION}`."
+        known = "flowforge" in value
+        told = f"There is no version {show(version)} of the language here" if known else "The field `flowforge` is missing"
+        message = f"{told}; write `flowforge: {LANGUAGE_VERSION}`."
         sink.add("version_unsupported", ("flowforge",), message, suggestion=f"flowforge: {LANGUAGE_VERSION}")
         return False
     return True

@@ -4,7 +4,7 @@ from flowforge.language.compiling.outline import GraphOutline, StepOutline
 from flowforge.language.faults import At, Sink, suggest_name
 from flowforge.language.graph import Join
 from flowforge.language.reading.positions import Path
-from flowforge.language.shapes import show
+from flowforge.language.shapes import is_expression_text, show
 
 
 def connect_steps(graph: GraphOutline, sink: Sink) -> None:
@@ -60,7 +60,7 @@ def _refuse_without_port(source: StepOutline, path: Path, step: StepOutline, sin
 
 
 def _add_edge(graph: GraphOutline, step: StepOutline, name: str, path: Path, sink: Sink) -> None:
-    edge = _find_edge(graph, step, name, path, sink)
+    edge = None if is_expression_text(name) else _find_edge(graph, step, name, path, sink)
     if edge is None:
         step.has_bad_edges = True
     elif edge in step.sources:

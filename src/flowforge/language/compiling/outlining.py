@@ -9,18 +9,16 @@ from flowforge.language.catalog import Catalog
 from flowforge.language.compiling.edges import connect_steps
 from flowforge.language.compiling.ordering import order_steps
 from flowforge.language.compiling.outline import GraphOutline, Role, StepKind, StepOutline
-from flowforge.language.expressions.parser import RESERVED as RESERVED_WORDS
 from flowforge.language.faults import At, Sink, suggest_name
 from flowforge.language.fields import STEP
 from flowforge.language.kinds import DONE_PORT, ERROR_PORT, FLOW_KINDS, OPERATION_MAY, FlowKind, May
 from flowforge.language.reading.positions import Path
-from flowforge.language.shapes import find_duration_ms, find_whole, show
+from flowforge.language.shapes import find_duration_ms, find_whole, is_expression_text, show
 from flowforge.operations.definition import Operation
 
-RESERVED_IDS: Final = RESERVED_WORDS | {
-    *("input", "steps", "trigger", "run", "vars", "secrets", "item", "index", "previous", "output"),
-    *("constructor", "prototype"),
-}
+RESERVED_IDS: Final = frozenset(
+    {"input", "steps", "trigger", "run", "vars", "secrets", "item", "index", "previous", "in", "constructor", "prototype"}
+)
 """Names that mean something else in an expression, or in the languages that read a run's data."""
 
 _MAY_FIELDS: Final = {field.value: field for field in May}
@@ -81,7 +79,7 @@ def _outline_step(reader: Reader, value: JsonValue, path: Path, index: int, role
 
 def _read_kind(reader: Reader, fields: JsonObject, path: Path) -> StepKind | None:
     name = fields.get("uses")
-    if not isinstance(name, str):
+    if not isinstance(name, str) or is_expression_text(name):
         return None
     flow = FLOW_KINDS.get(name)
     if flow is not None:
@@ -132,7 +130,9 @@ def _check_fields(step: StepOutline, kind: StepKind, role: Role, reader: Reader)
         sink.add("not_applicable", step.field_path("uses"), f"A flow.stop cannot stand in `{role.value}`: the run is over there.")
     if kind.flow is not None and not kind.flow.is_installed:
         sink.warn(
-            "not_installed", step.field_path("uses"), f"{kind.name} is not installed here; a run of this workflow is refused."
+            "not_installed",
+            step.field_path("uses"),
+            f"The kind {kind.name} is not installed here; a run of this workflow is refused.",
         )
     if kind.operation is not None:
         check_attempt_timeout(step.value.get("timeout"), step.field_path("timeout"), reader)

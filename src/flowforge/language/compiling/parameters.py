@@ -21,6 +21,7 @@ _SECRET_NAME: Final = re.compile(
     r"(^|[-_.])(authorization|cookie|secret|password|passwd|passphrase|token|api[-_]?key|access[-_]?key|private[-_]?key)$",
     re.IGNORECASE,
 )
+_TEXT_BODIES: Final = {"http.request": "text"}
 _SECRET_VALUE: Final = re.compile(r"(bearer|basic|token)\s+\S+", re.IGNORECASE)
 
 
@@ -34,6 +35,7 @@ class ParameterChecker:
     def check(self, operation: Operation, parameters: JsonObject, path: Path) -> None:
         """Tells every fault of the parameters that stand at `path`; what an expression will give is left to the run."""
         self._warn_about_secrets(parameters, path)
+        self._refuse_body_template(operation, parameters, path)
         schema = operation.parameters_schema
         validator = self._validators.get(operation.name)
         if validator is None:
@@ -54,7 +56,16 @@ class ParameterChecker:
         except pydantic.ValidationError as error:
             for fault in error.errors(include_url=False, include_input=False, include_context=False):
                 known = _keep_known_path(parameters, fault["loc"])
-                self._sink.add("value", (*path, *known), f"{fault['msg'].removeprefix('Value error, ').rstrip('.')}.")
+                told = fault["msg"].removeprefix("Value error, ").rstrip(".")
+                self._sink.add("value", (*path, *known), f"{told[:1].upper()}{told[1:]}.")
+
+    def _refuse_body_template(self, operation: Operation, parameters: JsonObject, path: Path) -> None:
+        """A JSON body is built from values: put together as text, one quote in a value would change its shape."""
+        name = _TEXT_BODIES.get(operation.name)
+        text = parameters.get(name) if name is not None else None
+        if name is not None and isinstance(text, str) and is_expression_text(text) and text.lstrip().startswith(("{", "[")):
+            message = "An expression stands inside a JSON body that is given as text; write the body as values under `json`."
+            self._sink.add("body_template", (*path, name), message, suggestion="json")
 
     def _warn_about_secrets(self, parameters: JsonObject, path: Path) -> None:
         for inner, text in _list_texts(parameters, path):

@@ -1,7 +1,7 @@
 """Compiles values with expressions inside, and checks what the expressions read."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from flowforge.kit.limits import Limits
@@ -95,7 +95,7 @@ class TemplateCompiler:
     def compile_list(self, value: JsonValue, path: Path, view: View) -> Template:
         """A list, or an expression that gives one; what can be no list is told."""
         template = self.compile(value, path, view)
-        if template.is_constant and value is not None and not isinstance(value, list):
+        if value is not None and not isinstance(value, list) and not holds_expression(value):
             self._sink.add("type_mismatch", path, f"A list or an expression that gives one is expected here, not {show(value)}.")
         self._check_type(template, path, view, Kind.LIST, "a list")
         return template
@@ -108,6 +108,9 @@ class TemplateCompiler:
         scope = Scope(frozenset(view.roots), allows_secrets=bool(rules.secret_names) or rules.allows_all_secrets)
         checks = [compile_template(rest, scope, self._functions, format=template_format, limits=self._limits)]
         if urls is not None:
+            scope = replace(
+                scope, allows_secrets=any(rules.allows_secrets_at(tuple(name.split("."))) for name in rules.url_names)
+            )
             checks.append(compile_template(urls, scope, self._functions, format=TemplateFormat.URL, limits=self._limits))
         for check in checks:
             self._take(check, places, path, view, rules)

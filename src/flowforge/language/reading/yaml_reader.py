@@ -117,6 +117,7 @@ class YamlReader:
         name = self._read_key(event, frame.path)
         if name is None:
             frame.key = _REFUSED
+            self._sink.mark_incomplete(frame.path)
             if isinstance(event, CollectionStartEvent):
                 self._open(event, (*frame.path, _REFUSED), is_key=True)
             return

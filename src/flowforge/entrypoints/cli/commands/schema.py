@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from flowforge.entrypoints.cli.arguments import write_file
 from flowforge.entrypoints.cli.failures import UsageError
 from flowforge.entrypoints.cli.frame import frame_of
 from flowforge.entrypoints.wiring import Toolbox
@@ -37,10 +38,7 @@ def schema(
     if output_file is None:
         frame.output.write_text(text)
         return
-    try:
-        output_file.write_text(text, encoding="utf-8")
-    except OSError as fault:
-        raise UsageError(f"The file {output_file} cannot be written: {fault.strerror or fault}.") from fault
+    write_file(output_file, text.encode())
     frame.output.say(f"Wrote {output_file}.")
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from flowforge.engine.store import NewMail
-from flowforge.entrypoints.cli.arguments import read_source
+from flowforge.entrypoints.cli.arguments import read_source, write_file
 from flowforge.entrypoints.cli.commands.workflow_views import (
     CHANGE_COLUMNS,
     LIST_COLUMNS,
@@ -255,11 +255,7 @@ def _export_one(frame: Frame, place: Place, subject: str, wanted: int | str | No
             frame.output.write_bytes(source.data)
         return
     path = folder / f"{subject}.{source.format.value}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(source.data)
-    except OSError as fault:
-        raise UsageError(f"The file {path} cannot be written: {fault.strerror or fault}.") from fault
+    write_file(path, source.data)
     frame.output.confirm(f"Wrote {path}.", {"workflow": subject, "file": str(path)})
 
 

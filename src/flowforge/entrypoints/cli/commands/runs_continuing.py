@@ -1,0 +1,110 @@
+"""`flowforge runs continue`."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from flowforge.entrypoints.cli.arguments import read_duration_ms
+from flowforge.entrypoints.cli.codes import ExitCode
+from flowforge.entrypoints.cli.execution import INTERRUPT_GRACE_MS, Followed, carry_run, exit_code_of_status, run_interruptibly
+from flowforge.entrypoints.cli.failures import CommandFailedError
+from flowforge.entrypoints.cli.frame import Frame, frame_of
+from flowforge.entrypoints.cli.run_place import check_run_id
+from flowforge.entrypoints.running import log_to_folder, open_engine
+from flowforge.entrypoints.wiring import Installation, open_installation
+from flowforge.kit.ids import DEFAULT_WORKSPACE_ID
+from flowforge.kit.masking import Masker
+from flowforge.runs.errors import RunEndedError
+from flowforge.runs.history import History
+from flowforge.runs.service import find_workflow, get_run, list_open_runs
+from flowforge.runs.types import RunHeader
+
+
+def register(app: typer.Typer) -> None:
+    """Puts the command into `flowforge runs`."""
+    app.command("continue")(continue_)
+
+
+def continue_(
+    ctx: typer.Context,
+    run_ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[RUN...]", help="None: all open runs.", show_default=False)
+    ] = None,
+    *,
+    patience: Annotated[str, typer.Option("--patience", help="How long a wait for a time may be; 0 waits for none.")] = "1m",
+) -> None:
+    """Go on with runs where their journals end, after a kill or a restart.
+
+    Exit code as of `run`; of several runs the worst.
+    """
+    frame = frame_of(ctx)
+    patience_ms = read_duration_ms(patience, "--patience")
+    installation = open_installation(frame.load_settings())
+
+    async def work() -> ExitCode:
+        try:
+            chosen, everyone = await _choose(installation, run_ids or [])
+            if not chosen:
+                frame.output.say("No run is open.")
+                return ExitCode.SUCCESS
+            return await _carry(frame, installation, chosen, everyone, patience_ms)
+        finally:
+            await installation.aclose()
+
+    code = asyncio.run(run_interruptibly(work()))
+    if code is not ExitCode.SUCCESS:
+        raise CommandFailedError(code)
+
+
+async def _choose(installation: Installation, run_ids: Sequence[str]) -> tuple[list[RunHeader], set[int]]:
+    """The runs to follow, and the numbers of all that must be carried on for them: they, and the open runs that they have called.
+
+    Raises:
+        RunNotFoundError, RunEndedError: one that was named does not exist, or has ended.
+    """
+    async with installation.database.read() as session:
+        named = [await get_run(session, DEFAULT_WORKSPACE_ID, check_run_id(run_id)) for run_id in run_ids]
+        everyone = await list_open_runs(session, DEFAULT_WORKSPACE_ID)
+    for header in named:
+        if not header.is_open:
+            raise RunEndedError(header.id, header.status)
+    if not run_ids:
+        return [header for header in everyone if header.parent_no is None], {header.no for header in everyone}
+    return named, find_family(everyone, {header.no for header in named})
+
+
+def find_family(everyone: Sequence[RunHeader], roots: set[int]) -> set[int]:
+    """The roots and all runs below them. `everyone` is sorted by time, so that a parent comes before its children."""
+    family = set(roots)
+    for header in everyone:
+        if header.parent_no in family:
+            family.add(header.no)
+    return family
+
+
+async def _carry(
+    frame: Frame, installation: Installation, chosen: Sequence[RunHeader], everyone: set[int], patience_ms: int
+) -> ExitCode:
+    masker = Masker()
+    codes: list[ExitCode] = []
+    with log_to_folder(installation, masker):
+        async with open_engine(
+            installation, name="continue", takes_all=False, grace_ms=INTERRUPT_GRACE_MS, masker=masker
+        ) as engine:
+            for run_no in everyone:
+                engine.adopt(run_no)
+            for header in chosen:
+                workflow = find_workflow(installation.store, header, installation.compile_definition)
+                followed = Followed(header.no, header.id, f"{header.workflow}  {header.id}", History(workflow))
+                status = await carry_run(engine, installation, frame.output, followed, patience_ms=patience_ms)
+                codes.append(exit_code_of_status(status))
+    return _worst(codes)
+
+
+def _worst(codes: Sequence[ExitCode]) -> ExitCode:
+    for code in (ExitCode.FAILED, ExitCode.WAITING):
+        if code in codes:
+            return code
+    return ExitCode.SUCCESS

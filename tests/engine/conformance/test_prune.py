@@ -1,0 +1,69 @@
+from dataclasses import replace
+
+import pytest
+from tests.support.clock import ManualClock
+from tests.support.stores import Shop, read_runs
+
+from flowforge.engine.memory_store import MemoryStore
+from flowforge.engine.store import LogLine, NewEvent, NewRun, Store, WaitRow
+from flowforge.kit.crashpoint import crash_hook
+
+DAY_MS = 24 * 60 * 60 * 1000
+
+
+def finished(shop: Shop, amount: int) -> list[NewRun]:
+    runs: list[NewRun] = []
+    for _ in range(amount):
+        shop.clock.advance(1)
+        run = shop.started(labels={"team": "a"})
+        shop.commit(replace(shop.turn(run, 2), logs=[LogLine(1, "info", "s", 1, "m", b"{}")]))
+        shop.finish(run, 3)
+        runs.append(run)
+    return runs
+
+
+def test_prune_takes_the_oldest_finished_runs_first(shop: Shop, store: Store, clock: ManualClock):
+    runs = finished(shop, 5)
+    living = shop.started()
+    assert store.prune(clock.now_ms() + 1, 3) == [run.id for run in runs[:3]]
+    assert set(read_runs(store)) == {runs[3].no, runs[4].no, living.no}
+    assert store.load(runs[0].no) == []
+
+
+def test_prune_leaves_runs_that_finished_at_or_after_the_time(shop: Shop, store: Store, clock: ManualClock):
+    [run] = finished(shop, 1)
+    assert store.prune(clock.now_ms(), 10) == []
+    assert len(store.load(run.no)) == 3
+
+
+def test_f74_prune_killed_in_the_middle_leaves_whole_runs_and_is_done_again(shop: Shop, store: Store, clock: ManualClock):
+    runs = finished(shop, 250)
+    clock.advance(1)
+    reached: list[str] = []
+
+    def kill(name: str) -> None:
+        reached.append(name)
+        # In memory a prune is one batch.
+        if reached.count("CP24") == (1 if isinstance(store, MemoryStore) else 2):
+            raise ConnectionAbortedError
+
+    with crash_hook(kill), pytest.raises(ConnectionAbortedError):
+        store.prune(clock.now_ms(), 1_000)
+    left = read_runs(store)
+    assert all(len(view.seqs) == 3 for view in left.values())
+    again = store.prune(clock.now_ms(), 1_000)
+    assert sorted(again) == sorted(run.id for run in runs if run.no in left)
+    assert read_runs(store) == {}
+
+
+def test_prune_drops_events_older_than_a_day(shop: Shop, store: Store, clock: ManualClock):
+    run = shop.started()
+    store.publish(NewEvent("ws", "paid", None, b"{}", "u", clock.now_ms()))
+    clock.advance(DAY_MS)
+    store.prune(0, 10)
+    row = WaitRow("k", "paid", None, 0)
+    assert store.look_back(run.no, row) == 1
+    clock.advance(1)
+    store.prune(0, 10)
+    clock.set_wall(clock.now_ms() - 1)
+    assert store.look_back(shop.started().no, row) == 0

@@ -1,0 +1,51 @@
+"""Calls operations as the engine does, with whatever services a test gives."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests.support.clock import ManualClock
+
+from flowforge.kit.egress import EgressClient
+from flowforge.kit.ids import IdSource
+from flowforge.kit.masking import Masker
+from flowforge.kit.objects import ObjectStore
+from flowforge.kit.paths import FileRoots
+from flowforge.kit.values import JsonObject, JsonValue
+from flowforge.operations import AttemptContext, Operation
+from flowforge.operations.calling import call_pure, run_effect, validate_parameters
+
+LogLine = tuple[str, str, JsonObject]
+
+
+class Attempts:
+    """One attempt after another, with the same services. `log` holds what the operations logged."""
+
+    def __init__(self, services: Mapping[type, object], secrets: tuple[str, ...] = (), depth: int = 0) -> None:
+        self.services = dict(services)
+        self.secrets = secrets
+        self.depth = depth
+        self.log: list[LogLine] = []
+
+    async def call(self, operation: Operation, parameters: JsonObject, key: str = "key-1") -> JsonValue:
+        """The output. Raises as `run_effect`."""
+        if operation.is_pure:
+            return call_pure(operation, parameters)
+        masker = Masker()
+        for secret in self.secrets:
+            masker.add(secret)
+        context = AttemptContext("run_1", "step", 1, key, self.services, self._write, masker, self.depth)
+        return (await run_effect(operation, validate_parameters(operation, parameters), context))[1]
+
+    def _write(self, level: str, message: str, fields: JsonObject) -> None:
+        self.log.append((level, message, fields))
+
+
+def make_services(folder: Path, client: EgressClient | None = None) -> dict[type, object]:
+    """File roots `work` and `other`, and an object store, in the folder."""
+    for name in ("work", "other", "files"):
+        (folder / name).mkdir(exist_ok=True)
+    services: dict[type, object] = {
+        FileRoots: FileRoots([("work", folder / "work"), ("other", folder / "other")]),
+        ObjectStore: ObjectStore(folder / "files", IdSource(ManualClock())),
+    }
+    return services if client is None else {**services, EgressClient: client}

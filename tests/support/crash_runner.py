@@ -1,0 +1,186 @@
+"""Harness A: dies at each numbered crash point of a scenario, goes on in a fresh process, and checks what is left.
+
+`python -m tests.support.crash_runner SCENARIO FOLDER [MOST]` prints one JSON object: how many points were tried and what was wrong.
+The parent imports everything once and forks each life, so that a death costs milliseconds.
+"""
+
+import asyncio
+import json
+import os
+import shutil
+import sqlite3
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, cast
+
+from flowforge.engine.births import StartRequest
+from flowforge.engine.executor.settling import settle
+from flowforge.kit.border import encode
+from flowforge.kit.crashpoint import crash_hook
+from flowforge.kit.values import JsonObject, JsonValue
+from tests.support.checker import Acknowledged, Request, Witnesses, check
+from tests.support.lab import QUICK, WORKSPACE, Lab
+from tests.support.scenarios import SCENARIOS, Scenario
+
+DIED: Final = 137
+PATIENCE_S: Final = 20.0
+
+
+class Life:
+    """One process that carries a scenario on, from wherever the database says it is."""
+
+    def __init__(self, folder: Path, scenario: Scenario) -> None:
+        self._folder = folder
+        self._scenario = scenario
+
+    async def live(self) -> None:
+        lab = Lab(self._folder, QUICK)
+        for document in self._scenario.callees:
+            lab.define(document)
+        pinned = lab.define(self._scenario.document)
+        await lab.engine.open()
+        request = StartRequest(
+            WORKSPACE, pinned, {"text": "x" * 300_000} if "input.text" in self._scenario.document else {}, "user:t"
+        )
+        started = await lab.engine.start(replace_dedup(request))
+        run_no = find_run(lab.database, started.run_id)
+        self._acknowledge(started.run_id, "start")
+        async with asyncio.timeout(PATIENCE_S):
+            await self._send(lab, run_no, started.run_id)
+            await settle(lab.engine, run_no, None)
+        await lab.close()
+
+    async def _send(self, lab: Lab, run_no: int, run_id: str) -> None:
+        from flowforge.engine.store import NewMail  # kept beside its only use
+
+        for place, message in enumerate(self._scenario.messages):
+            after = message.after
+            if after is not None:
+                await lab.until(lambda after=after: after in lab.book.names())
+            mail = NewMail(run_no, message.kind, encode(message.body), "user:t", f"message:{place}")
+            if await lab.engine.deliver(mail) == "delivered":
+                self._acknowledge(run_id, message.kind)
+
+    def _acknowledge(self, run_id: str, kind: str) -> None:
+        with (self._folder / "acknowledged.jsonl").open("a") as file:
+            file.write(json.dumps([run_id, kind]) + "\n")
+
+
+def replace_dedup(request: StartRequest) -> StartRequest:
+    from dataclasses import replace  # kept beside its only use
+
+    return replace(request, dedup="the-one-start")
+
+
+def find_run(database: Path, run_id: str) -> int:
+    with sqlite3.connect(database) as connection:
+        return int(connection.execute("SELECT no FROM runs WHERE id=?", (run_id,)).fetchone()[0])
+
+
+def fork_life(folder: Path, scenario: Scenario, hook: Callable[[str], None] | None) -> int:
+    """Lives in a child process; returns its exit code."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            if hook is None:
+                asyncio.run(Life(folder, scenario).live())
+            else:
+                with crash_hook(hook):
+                    asyncio.run(Life(folder, scenario).live())
+            code = 0
+        except BaseException:  # noqa: BLE001 - a child tells why it fails before it exits
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def die_at(place: int) -> Callable[[str], None]:
+    seen = 0
+
+    def hook(_name: str) -> None:
+        nonlocal seen
+        seen += 1
+        if seen == place:
+            os._exit(DIED)
+
+    return hook
+
+
+def count_points(folder: Path, scenario: Scenario) -> list[str]:
+    """The names of the crash points that a life without a death comes by, in order."""
+    log = folder.with_suffix(".points")
+
+    def hook(name: str) -> None:
+        with log.open("a") as file:
+            file.write(name + "\n")
+
+    code = fork_life(folder, scenario, hook)
+    assert code == 0, f"the run without a death exits with {code}"
+    return log.read_text().split()
+
+
+def read_result(database: Path) -> tuple[str, JsonValue]:
+    """Status and output of the run that the scenario started."""
+    with sqlite3.connect(database) as connection:
+        no, status = connection.execute("SELECT no, status FROM runs WHERE dedup='the-one-start'").fetchone()
+        body = connection.execute("SELECT body FROM journal WHERE run_no=? ORDER BY seq DESC LIMIT 1", (no,)).fetchone()[0]
+    last = cast("list[JsonObject]", json.loads(body))[-1]
+    return status, last.get("output")
+
+
+def inspect(folder: Path, scenario: Scenario, expected: tuple[str, JsonValue]) -> list[str]:
+    """What is wrong with a database after the recovery."""
+    lab_book = (folder / "effects.jsonl").read_text().splitlines() if (folder / "effects.jsonl").exists() else []
+    requests = [Request(entry["key"], entry["attempt"], entry["at_ms"]) for entry in map(json.loads, lab_book)]
+    lines = (folder / "acknowledged.jsonl").read_text().splitlines()
+    acknowledged = [Acknowledged(*json.loads(line)) for line in dict.fromkeys(lines)]
+    result = read_result(folder / "flowforge.db")
+    faults = [
+        f"{fault.invariant}: {fault.message}" for fault in check(folder / "flowforge.db", _witnesses(requests, acknowledged))
+    ]
+    if result[0] != scenario.expected:
+        faults.append(f"the run ended as {result[0]}, not {scenario.expected}")
+    if not scenario.ignored_output and result != expected:
+        faults.append(f"the run gave {result}, and {expected} without a death")
+    return faults
+
+
+def _witnesses(requests: list[Request], acknowledged: list[Acknowledged]) -> Witnesses:
+    return Witnesses(requests=requests, acknowledged=acknowledged)
+
+
+def run_scenario(name: str, folder: Path, most: int) -> JsonObject:
+    """Dies at (at most `most`, evenly chosen) points of a scenario."""
+    scenario = SCENARIOS[name]
+    folder.mkdir(parents=True, exist_ok=True)
+    calm = folder / "calm"
+    calm.mkdir()
+    points = count_points(calm, scenario)
+    expected = read_result(calm / "flowforge.db")
+    faults: list[JsonValue] = [f"without a death: {fault}" for fault in inspect(calm, scenario, expected)]
+    places = range(1, len(points) + 1)
+    step = max(1, -(-len(points) // most))
+    for place in list(places)[::step]:
+        case = folder / f"case-{place}"
+        case.mkdir()
+        code = fork_life(case, scenario, die_at(place))
+        after = fork_life(case, scenario, None)
+        where = f"{points[place - 1]} (point {place})"
+        if code not in {0, DIED}:
+            faults.append(f"{where}: the life exits with {code}")
+        if after != 0:
+            faults.append(f"{where}: the recovery exits with {after}")
+        else:
+            faults.extend(f"{where}: {fault}" for fault in inspect(case, scenario, expected))
+        shutil.rmtree(case)
+    return {"scenario": name, "points": len(points), "tried": len(list(places)[::step]), "faults": faults}
+
+
+if __name__ == "__main__":
+    print(json.dumps(run_scenario(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else 10_000)))  # noqa: T201

@@ -1,0 +1,129 @@
+"""The outside world of engine tests: effects that are written down durably, behave as told, and survive the engine's death.
+
+A book is a file of JSON lines, appended with one `write` each, so that a process killed behind it cannot take the line along.
+"""
+
+import asyncio
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from pydantic import Field
+from pydantic import JsonValue as AnyJson
+
+from flowforge.kit.clock import SystemClock
+from flowforge.kit.crashpoint import crashpoint
+from flowforge.kit.values import JsonObject, JsonValue
+from flowforge.operations.declaration import operation
+from flowforge.operations.definition import FatalError, Nature, OperationContext, RetryableError
+from flowforge.operations.models import StrictModel
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One request that reached the world."""
+
+    run: str
+    step: str
+    attempt: int
+    key: str
+    name: str
+    value: JsonValue
+    at_ms: int
+
+
+@dataclass
+class EffectBook:
+    """What the world saw. `gates`: names of effects that wait until they are opened."""
+
+    path: Path
+    gates: dict[str, asyncio.Event] = field(default_factory=dict[str, asyncio.Event])
+
+    def write(self, entry: Entry) -> int:
+        """Writes an entry down; returns how many of its key there are now."""
+        line = json.dumps({name: getattr(entry, name) for name in Entry.__slots__}) + "\n"
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            os.write(descriptor, line.encode())
+        finally:
+            os.close(descriptor)
+        return sum(1 for other in self.entries() if other.key == entry.key)
+
+    def entries(self) -> list[Entry]:
+        if not self.path.exists():
+            return []
+        return [Entry(**json.loads(line)) for line in self.path.read_text().splitlines()]
+
+    def names(self) -> list[str]:
+        return [entry.name for entry in self.entries()]
+
+    def keys_of(self, name: str) -> set[str]:
+        return {entry.key for entry in self.entries() if entry.name == name}
+
+    def gate(self, name: str) -> asyncio.Event:
+        """Effects of that name wait until the returned event is set."""
+        return self.gates.setdefault(name, asyncio.Event())
+
+
+class RecordParameters(StrictModel):
+    """What the effect is called in the book, what it gives back, and how it fails before it succeeds."""
+
+    name: str
+    value: AnyJson = None
+    failures: int = Field(0, description="Fail this many times (by key) before it works; -1 for ever.")
+    code: str = "broken"
+    fatal: bool = False
+    after_ms: int | None = None
+
+
+class RecordResult(StrictModel):
+    value: AnyJson
+    key: str
+    times: int
+
+
+@operation("test.record", title="Record", category="test", icon="pen", nature=Nature.EFFECT)
+async def record(parameters: RecordParameters, context: OperationContext) -> RecordResult:
+    """Writes itself into the book, waits at its gate, and fails as often as it is told."""
+    book = context.service(EffectBook)
+    entry = Entry(
+        context.run_id,
+        context.step,
+        context.attempt,
+        context.idempotency_key,
+        parameters.name,
+        parameters.value,
+        SystemClock().now_ms(),
+    )
+    times = book.write(entry)
+    crashpoint("CP08")
+    gate = book.gates.get(parameters.name)
+    if gate is not None:
+        await gate.wait()
+    if parameters.failures < 0 or times <= parameters.failures:
+        message = f"{parameters.name} is told to fail"
+        if parameters.fatal:
+            raise FatalError(message, code=parameters.code)
+        raise RetryableError(message, code=parameters.code, after_ms=parameters.after_ms)
+    return RecordResult(value=parameters.value, key=context.idempotency_key, times=times)
+
+
+class DoubleParameters(StrictModel):
+    number: float | int
+
+
+class DoubleResult(StrictModel):
+    number: float | int
+
+
+@operation("test.double", title="Double", category="test", icon="x", nature=Nature.PURE)
+def double(parameters: DoubleParameters) -> DoubleResult:
+    """Twice the number."""
+    return DoubleResult(number=parameters.number * 2)
+
+
+@operation("test.log", title="Log", category="test", icon="x", nature=Nature.EFFECT)
+async def write_log(parameters: RecordParameters, context: OperationContext) -> JsonObject:
+    """Writes its name into the run's log."""
+    context.log("info", parameters.name, value=parameters.value)
+    return {}

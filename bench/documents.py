@@ -1,11 +1,7 @@
 """The workflow documents that the workloads run."""
 
-from typing import Final
-
+from bench.operations import EFFECT
 from flowforge.kit.values import JsonObject
-
-EFFECT: Final = "bench.effect"
-PURE: Final = "bench.pure"
 
 
 def sequence(name: str, steps: int, operation: str) -> JsonObject:

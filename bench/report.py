@@ -75,6 +75,12 @@ class Results:
         values = self.values.get((figure, subject))
         return median(values) if values else None
 
+    def choose_peer(self, figure: str, ways: Sequence[str], *, is_rate: bool) -> None:
+        """Of the ways in which the peer did the same work the better one counts."""
+        measured = [values for way in ways if (values := self.values.pop((f"{figure} {way}", Subject.PEER), None))]
+        if measured:
+            self.values[figure, Subject.PEER] = (max if is_rate else min)(measured, key=median)
+
     def spread(self, figure: str) -> str:
         values = self.values[figure, Subject.ENGINE]
         return f"{_number(min(values))}-{_number(max(values))}"
@@ -95,7 +101,7 @@ def render_table(results: Results, sizes: Mapping[str, int]) -> str:
 
 def _render_line(figure: Figure, value: float, results: Results, sizes: Mapping[str, int]) -> str:
     floor, peer = results.find(figure.name, Subject.FLOOR), results.find(figure.name, Subject.PEER)
-    floor_ratio = None if floor is None else value / floor
+    floor_ratio = None if floor is None else (floor / value if figure.is_rate else value / floor)
     peer_ratio = None if peer is None else (value / peer if figure.is_rate else peer / value)
     cells = [
         figure.name,

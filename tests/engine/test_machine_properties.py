@@ -8,12 +8,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Final, cast
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 from tests.support.effect_oracle import Oracle, Succeeds
 from tests.support.graphs import EFFECT, PURE, Case, cases
@@ -25,9 +24,12 @@ from flowforge.engine.events import Event
 from flowforge.engine.machine.work import Effect, Pure, Succeeded
 from flowforge.kit.values import JsonObject, JsonValue
 
-EXAMPLES: Final = int(os.environ.get("FLOWFORGE_TEST_EXAMPLES", "100"))
+EXAMPLES: Final = int(os.environ.get("FLOWFORGE_TEST_EXAMPLES", "40"))
 
-many = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+PHASES: Final = [phase for phase in Phase if phase is not Phase.explain]  # explaining a failure takes longer than finding it
+
+many = settings(max_examples=EXAMPLES, deadline=None, phases=PHASES, suppress_health_check=[HealthCheck.too_slow])
+most = settings(many, max_examples=5 * EXAMPLES)
 some = settings(
     max_examples=max(1, EXAMPLES // 3), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
 )
@@ -97,7 +99,7 @@ def judge(case: Case) -> tuple[Driver, Prediction]:
     return begin(workflow, case.input, case.oracle).play(), prediction
 
 
-@many
+@most
 @given(cases())
 def test_run_agrees_with_the_reference(case: Case):
     driver, prediction = judge(case)
@@ -112,26 +114,20 @@ def test_run_agrees_with_the_reference(case: Case):
         f"~undo/{key}" for key in prediction.undone
     ]
     assert [entry["step"] for entry in end.get("uncompensated", [])] == prediction.uncompensated
+    if end["status"] == "failed":
+        check_error(cast("JsonObject", end.get("error")), prediction.error)
     check_order(driver.events, prediction)
 
 
-@many
-@given(cases())
-def test_error_of_a_failed_run_agrees_with_the_reference(case: Case):
-    driver, prediction = judge(case)
-    assume(prediction.error is not None and prediction.status == "failed")
-    assert prediction.error is not None
-
-    error = cast("JsonObject", driver.end.get("error"))
-
-    assert error["code"] == prediction.error["code"]
-    if "step" in prediction.error:
-        assert error["step"] == prediction.error["step"]
-    if "index" in prediction.error:
-        assert cast("JsonObject", error["details"])["index"] == prediction.error["index"]
+def check_error(found: JsonObject | None, expected: JsonObject | None) -> None:
+    assert (found is None) == (expected is None)
+    if found is not None and expected is not None:
+        assert found["code"] == expected["code"]
+        assert "step" not in expected or found["step"] == expected["step"]
+        assert "index" not in expected or cast("JsonObject", found["details"])["index"] == expected["index"]
 
 
-@many
+@most
 @given(cases())
 def test_what_expressions_read_agrees_with_the_reference(case: Case):
     """Status, port and output of each step of the main graph, as they are in the end."""
@@ -256,12 +252,11 @@ def test_l5_every_prefix_is_valid_and_leads_to_what_followed(case: Case, data: s
 
 
 @some
-@given(cases(has_races=False), st.data())
+@given(cases(has_races=False, is_wide=True), st.data())
 def test_l6_independent_outcomes_commute(case: Case, data: st.DataObject):
     """Two attempts in flight end well: which one first makes no difference, as long as nothing ends early because of it."""
-    driver = start(replace(case, oracle=replace(case.oracle, cancel_after=None)))
-    while not driver.state.is_finished and len(driver.flying) < 2:
-        driver.step()
+    driver = start(case)
+    driver.step()
     assume(len(driver.flying) >= 2)
     one, other = data.draw(st.permutations(sorted(driver.flying)))[:2]
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Sequence
 
 import pytest
 from tests.support.network import PUBLIC_ADDRESS, World
-from tests.support.servers import EffectServer, Received, Reply, json_reply, redirect, serve_http
+from tests.support.servers import EffectServer, Received, Reply, json_reply, redirect, send_raw, serve_http
 
 from flowforge.kit.egress import EgressError, EgressFault, EgressPolicy, EgressRequest
 from flowforge.kit.errors import ValidationError
@@ -395,6 +395,19 @@ async def test_a_connection_is_used_again_for_the_same_origin_only(world: World,
     await client.aclose()
     assert server.connections == 2
     assert [request.target for request in server.received] == ["/1", "/2", "/3"]
+
+
+async def test_a_connection_that_the_server_closed_is_not_used_again(world: World, server: EffectServer):
+    client = world.make_client()
+    await client.send(EgressRequest("GET", "http://public.example/1"))
+    server.on("/2", send_raw(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"))
+    await client.send(EgressRequest("GET", "http://public.example/2"))
+    await server.is_idle.wait()
+    await client.send(EgressRequest("GET", "http://other.example/3"))
+    await client.send(EgressRequest("GET", "http://public.example/4"))
+    await client.aclose()
+    assert [request.target for request in server.received] == ["/1", "/2", "/3", "/4"]
+    assert server.connections == 3
 
 
 async def test_what_is_sent_is_what_was_asked(world: World, server: EffectServer):

@@ -106,7 +106,7 @@ async def test_the_body_comes_as_asked_for(attempts: Attempts, server: EffectSer
 async def test_the_body_is_sent_as_given(
     parameters: JsonObject, content_type: str, body: bytes, attempts: Attempts, server: EffectServer
 ):
-    await call(attempts, method="POST", **parameters)
+    await attempts.call(http_request, {"url": "http://api.example/", "method": "POST", **parameters})
     sent = server.received[0]
     assert (sent.method, sent.headers["content-type"], sent.body) == ("POST", content_type, body)
 
@@ -218,7 +218,6 @@ async def test_f59_the_excerpt_is_short_and_masked_before_it_is_cut(attempts: At
 async def test_f52_an_endless_body_is_not_retried(attempts: Attempts, server: EffectServer):
     server.on("/", send_endlessly(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 65_536))
     error = await refuse(attempts)
-    assert error.code in {"response_too_large", "http_timeout"}
     assert error.code == "response_too_large"
     assert isinstance(error, FatalError)
 
@@ -257,7 +256,7 @@ async def test_net_23_what_the_guard_refuses_fails_the_step_for_good(
 
 
 async def test_a02_a_host_that_came_with_data_is_judged_after_it_was_filled_in(attempts: Attempts, server: EffectServer):
-    body = {"host": "127.0.0.1", "text": "${{ secrets.API }}"}
+    body: JsonObject = {"host": "127.0.0.1", "text": "${{ secrets.API }}"}
     with pytest.raises(FatalError) as caught:
         await attempts.call(http_request, {"url": f"https://{body['host']}/"})
     assert caught.value.code == "egress_denied"

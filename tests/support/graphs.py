@@ -73,9 +73,9 @@ class _Plan:
 
 
 @st.composite
-def cases(draw: st.DrawFn, *, has_races: bool = True) -> Case:
-    """A whole case. Without races no join is `first`."""
-    document = draw(documents(has_races=has_races))
+def cases(draw: st.DrawFn, *, has_races: bool = True, is_wide: bool = False) -> Case:
+    """A whole case. Without races no join is `first`; a wide one begins with two attempts at once."""
+    document = draw(documents(has_races=has_races, is_wide=is_wide))
     input_: JsonObject = {
         "yes": True,
         "no": False,
@@ -88,10 +88,13 @@ def cases(draw: st.DrawFn, *, has_races: bool = True) -> Case:
 
 
 @st.composite
-def documents(draw: st.DrawFn, *, has_races: bool = True) -> JsonObject:
+def documents(draw: st.DrawFn, *, has_races: bool = True, is_wide: bool = False) -> JsonObject:
     """A valid document of the test operations and the flow kinds."""
-    budget = [8]
-    steps = _draw_steps(draw, _Sight(), depth=0, budget=budget, has_races=has_races)
+    plan = _Plan()
+    if is_wide:
+        for name in ("one", "two"):
+            _note(plan, {"id": name, "after": [], "uses": EFFECT, "with": {"value": 1}}, ())
+    steps = _draw_steps(draw, _Sight(), plan, depth=0, budget=[8], has_races=has_races)
     document: JsonObject = {"flowforge": 1, "name": "generated", "steps": [*steps]}
     everything = _Sight(steps=tuple(_id(step) for step in steps), in_handler=True)
     if draw(st.integers(0, 2)) == 0:
@@ -136,8 +139,9 @@ def _outcomes() -> st.SearchStrategy[Outcome]:
     return st.just(Succeeds()) | st.just(Succeeds("other")) | fails
 
 
-def _draw_steps(draw: st.DrawFn, sight: _Sight, *, depth: int, budget: list[int], has_races: bool) -> list[JsonObject]:
-    plan = _Plan()
+def _draw_steps(
+    draw: st.DrawFn, sight: _Sight, plan: _Plan, *, depth: int, budget: list[int], has_races: bool
+) -> list[JsonObject]:
     letters = "abcdefgh" if depth == 0 or draw(st.booleans()) else "pqrstuvw"
     count = min(budget[0], draw(st.integers(1, 6 if depth == 0 else 3)))
     is_explicit = draw(st.booleans())
@@ -174,7 +178,7 @@ def _draw_after(draw: st.DrawFn, plan: _Plan, step: JsonObject, *, is_explicit: 
     if not is_explicit and follows and draw(st.booleans()):
         return () if above is None else (*plan.before[above], above)
     edges = [(source, port) for source, ports in plan.ports.items() for port in ports]
-    least = 0 if draw(st.integers(0, 4)) == 0 else 1
+    least = draw(st.sampled_from([0, 1, 1, 2])) if len(edges) > 1 else min(1, len(edges))
     chosen = draw(st.lists(st.sampled_from(edges), min_size=least, max_size=3, unique=True)) if edges else []
     step["after"] = [
         source if port == plan.exits[source] and draw(st.booleans()) else f"{source}.{port}" for source, port in chosen
@@ -269,7 +273,7 @@ def _draw_loop(draw: st.DrawFn, step: JsonObject, sight: _Sight, *, depth: int, 
         has_previous=concurrency == 1,
         in_handler=sight.in_handler,
     )
-    body = _draw_steps(draw, inner, depth=depth + 1, budget=budget, has_races=has_races)
+    body = _draw_steps(draw, inner, _Plan(), depth=depth + 1, budget=budget, has_races=has_races)
     names = {_id(part) for part in body}
     closing = _Sight((*(name for name in sight.steps if name not in names), *(_id(part) for part in body)), in_loop=True)
     step["with"], step["steps"] = with_, [*body]

@@ -9,7 +9,7 @@ from tests.support.effect_oracle import Fails, Oracle, Succeeds, output_of
 from flowforge.engine.events import Event, RunClaimed, RunFinished, RunStarted
 from flowforge.engine.machine import Program, RunState, TurnSheet, decide, fold, record
 from flowforge.engine.machine.contexts import StepView
-from flowforge.engine.machine.state import CANCELLED, COMPLETED, Scope, next_timer
+from flowforge.engine.machine.state import CANCELLED, COMPLETED, PENDING, Scope, next_timer
 from flowforge.engine.machine.work import Abort, Aborted, Effect, Failed, MailRead, Outcome, Pure, Settled, Succeeded, Work
 from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.language.graph import Workflow
@@ -242,8 +242,10 @@ def scope_picture(scope: Scope) -> JsonObject:
         "JsonObject",
         {
             "status": list(scope.status),
-            "left": list(scope.left),
-            "taken": list(scope.taken),
+            "undecided": [
+                [left, taken] if status == PENDING else None
+                for status, left, taken in zip(scope.status, scope.left, scope.taken, strict=True)
+            ],
             "open": scope.open,
             "ports": dict(sorted(scope.ports.items())),
             "outputs": dict(sorted(scope.outputs.items())),

@@ -13,17 +13,22 @@ from tests.support.clock import ManualClock
 from flowforge.engine.memory_store import MemoryStore
 from flowforge.engine.sqlite.store import SqliteStore
 from flowforge.engine.store import (
+    FAR_FUTURE_MS,
     Claimed,
     ClaimRequest,
     Finish,
     JournalRow,
+    LogLine,
+    NewEvent,
     NewMail,
     NewRun,
     Release,
+    SlotRequest,
     SlotScope,
     Store,
     Turn,
     TurnResult,
+    WaitRow,
 )
 from flowforge.kit.database.schema import upgrade_database
 
@@ -95,6 +100,9 @@ class Shop:
 
     def finish(self, run: NewRun, seq: int, epoch: int = 1, mail_seen: int = 0) -> TurnResult:
         return self.commit(replace(self.turn(run, seq, epoch, ENDED), finish=COMPLETED, mail_seen=mail_seen))
+
+    def ending(self, no: int, seq: int, epoch: int, mail_seen: int) -> Turn:
+        return Turn(no, epoch, self.clock.now_ms(), seq, ENDED, 1, mail_seen, finish=COMPLETED)
 
     def release(self, run: NewRun, seq: int, epoch: int = 1, *, due_at: int = 0, mail_seen: int = 0) -> TurnResult:
         end = Release("waiting", due_at, '{"kind":"timer"}')
@@ -191,3 +199,41 @@ def check_sound(store: Store) -> None:
         else:
             assert (run.owner is None) == (run.due_at is not None), run
             assert run.owner is None or run.owner in living, run
+
+
+def do_everything(shop: Shop) -> None:
+    """Every method of the store, and every kind of turn."""
+    store, clock = shop.store, shop.clock
+    slot = SlotScope("wf", 1, "cancel_oldest")
+    holder, waiting = (replace(shop.new(slot=slot), dedup=name, labels={"a": "b"}) for name in ("x", "y"))
+    shop.start(holder, waiting)
+    child = replace(shop.new(slot=slot), parent_no=holder.no, parent_key="c#1")
+    shop.commit(replace(shop.turn(holder, 2), children=[child], logs=[LogLine(1, "info", "s", 1, "m", b"{}")]))
+    wait = WaitRow("k", "paid", "a", 0)
+    shop.commit(replace(shop.turn(child, 2), waits_added=[wait], mails=[NewMail(holder.no, "child", b"{}", "system", "d")]))
+    store.look_back(child.no, wait)
+    store.publish(NewEvent("ws", "paid", "a", b"{}", "u", clock.now_ms()))
+    store.match()
+    mails = store.mail(shop.worker)
+    store.acquire([SlotRequest("api", holder.no, "s", 2, 10, 1_000)] * 2)
+    read = [mail.no for mail in mails if mail.run_no == holder.no]
+    shop.commit(replace(shop.turn(holder, 3), mail_read=read, slots_freed=["s"], waits_removed=["k"], progressed=True))
+    release = Release("waiting", FAR_FUTURE_MS, "{}", b"snapshot", 1)
+    shop.commit(replace(shop.turn(holder, 4), mail_seen=2, release=release))
+    shop.send(holder)
+    store.next_due()
+    shop.claim(only=[holder.no])
+    shop.claim()
+    shop.kill()
+    shop.worker = shop.hire()
+    shop.claim()
+    store.beat(shop.worker, EXPIRY_MS)
+    shop.commit(replace(shop.turn(holder, 7, epoch=3), progressed=True))
+    shop.finish(holder, 8, epoch=3, mail_seen=3)
+    shop.append(holder, 9, epoch=3)
+    store.load(holder.no)
+    store.define("d", b"{}")
+    store.definition("d")
+    store.alive()
+    store.prune(clock.now_ms() + 1, 10)
+    store.retire(shop.worker)

@@ -6,6 +6,7 @@ from flowforge.engine.memory_limits import Limits
 from flowforge.engine.memory_rows import Queued, Run, Tables
 from flowforge.engine.queueing import CLAIM_MOST, Cause, encode_claimed, rank, take_in_turn
 from flowforge.engine.store import FAR_FUTURE_MS, Claimed, ClaimRequest, JournalRow
+from flowforge.kit.crashpoint import crashpoint
 
 
 @dataclass(slots=True)
@@ -35,11 +36,14 @@ class Claiming:
             for run in self.tables.runs.values()
             if run.queued is not None and run.queued.due_at <= now and (request.only is None or run.no in request.only)
         ]
+        crashpoint("CP13")
         due.sort(key=lambda one: (*rank(one[0].new.priority, one[1].due_at, now), one[0].no))
         limit = min(request.limit, CLAIM_MOST)
-        suspects = self._in_turn([one for one in due if one[0].crashes], min(request.suspects, limit))
-        clear = self._in_turn([one for one in due if not one[0].crashes], limit - len(suspects))
-        return [*suspects, *clear]
+        doubtful, clear = [one for one in due if one[0].crashes], [one for one in due if not one[0].crashes]
+        if request.only is not None:
+            return [*doubtful[: request.suspects], *clear][:limit]
+        suspects = self._in_turn(doubtful, min(request.suspects, limit))
+        return [*suspects, *self._in_turn(clear, limit - len(suspects))]
 
     def _in_turn(self, due: list[tuple[Run, Queued]], limit: int) -> list[tuple[Run, Queued]]:
         workspaces = sorted({run.new.workspace_id for run, _ in due}, key=lambda name: (name <= self.served, name))

@@ -136,7 +136,7 @@ events: Final = Table(
     Column("sender", String(NAME_LENGTH), nullable=False),
     Column("at", MILLISECONDS, nullable=False),
     Column("matched", Integer, nullable=False),
-    Index(None, "workspace_id", "name", "at"),
+    Index(None, "workspace_id", "name", "correlation", "at"),
     Index(None, "matched", "at"),
     sqlite_autoincrement=True,  # a mail's `dedup` names the number
 )

@@ -1,11 +1,11 @@
 """The composition root: from settings to everything that works on one data folder. Nothing is opened before it is asked for."""
 
-import secrets
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowforge.kit.border import decode
+from flowforge.kit.chance import draw_fraction
 from flowforge.kit.clock import SystemClock
 from flowforge.kit.database.schema import upgrade_database
 from flowforge.kit.folder import DataFolder, open_data_folder
@@ -79,7 +79,7 @@ class Installation(Toolbox):
         # For commands that only compile, the store is never opened.
         from flowforge.engine.sqlite.store import SqliteStore
 
-        return SqliteStore(self.folder.database, self.clock, lambda: secrets.randbelow(1_000_000) / 1_000_000)
+        return SqliteStore(self.folder.database, self.clock, draw_fraction)
 
     @cached_property
     def database(self) -> "Database":

@@ -95,7 +95,6 @@ _EXPRESSIONS: Final = (
     FaultCode("type_mismatch", "The value has a type that cannot be used here.", "Make it the type that the message names."),
     FaultCode("previous_parallel", "`previous` is read in a loop that runs several items at once.", "Set its concurrency to 1."),
     FaultCode("vars_computed", "A variable's name is computed.", "Write its name: `vars.NAME`."),
-    FaultCode("division_by_zero", "A constant is divided by zero.", "Correct the expression."),
     FaultCode(
         "secret_in_definition",
         "There seems to be a secret in plain text.",

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.language.faults import format_path
-from flowforge.language.reading.positions import Path
+from flowforge.language.positions import Path
 
 _STEP_LISTS = ("steps", "on_failure", "finally", "triggers")
 

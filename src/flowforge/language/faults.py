@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Final
 
 from flowforge.kit.errors import Detail
-from flowforge.language.reading.positions import Path, Place, Positions
+from flowforge.language.positions import Path, Place, Positions
 
 FAULTS_MAX: Final = 500
 """Faults that are told at once; what is beyond is counted by one more, `too_many_faults`."""
@@ -88,6 +88,11 @@ class Sink:
         """A field of the object was refused under whatever name it has: nothing is said about fields that are missing there."""
         self._incomplete.add(path)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether further faults are only counted, so that nothing need be found out about them."""
+        return len(self._faults) >= FAULTS_MAX
+
     def is_broken(self, path: Path) -> bool:
         return bool(self._broken) and any(path[:length] in self._broken for length in range(len(path) + 1))
 
@@ -95,7 +100,9 @@ class Sink:
         self, code: str, path: Path, message: str, *, suggestion: str | None = None, at: At = At.VALUE, offset: int | None = None
     ) -> None:
         """An error. `offset` counts characters inside the field's text."""
-        if not self.is_broken(path) and not (code == "required" and path[:-1] in self._incomplete):
+        if self.is_full:
+            self._dropped += 1
+        elif not self.is_broken(path) and not (code == "required" and path[:-1] in self._incomplete):
             self.put(code, path, message, place=self._find_place(path, at, offset), suggestion=suggestion)
 
     def warn(self, code: str, path: Path, message: str, *, suggestion: str | None = None) -> None:

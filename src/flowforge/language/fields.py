@@ -5,7 +5,7 @@ from typing import Final
 from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.language.faults import At, Sink
 from flowforge.language.kinds import STEP_ID, STEP_ID_HINT, WORKFLOW_NAME, WORKFLOW_NAME_HINT
-from flowforge.language.reading.positions import Path
+from flowforge.language.positions import Path
 from flowforge.language.shapes import (
     Choice,
     Condition,

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.language.faults import At, Fault, Sink, format_path
 from flowforge.language.graph import Workflow
-from flowforge.language.reading.positions import Path
+from flowforge.language.positions import Path
 from flowforge.language.schema_faults import list_schema_faults, make_validator
 from flowforge.language.shapes import EXPRESSION_MARK, refuse_expression
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from flowforge.kit.values import JsonObject
 from flowforge.language.faults import At, Sink
-from flowforge.language.reading.positions import Path
+from flowforge.language.positions import Path
 from flowforge.language.shapes import (
     Choice,
     Condition,

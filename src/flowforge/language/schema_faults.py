@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.language.faults import suggest_name
-from flowforge.language.reading.positions import Path
+from flowforge.language.positions import Path
 from flowforge.language.shapes import is_expression_text, show
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from flowforge.language.reading.scalars import NumberOutOfRangeError, resolve_pl
 WIDTH: Final = 100
 """Lists and objects that fit into this many characters are written in one line, except the ones that people read down."""
 
-_PLAIN: Final = re.compile(r"[A-Za-z0-9_./-][A-Za-z0-9_./@+*()' -]*(?:[:,][A-Za-z0-9_./@+*()' -]+)*")
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_./-][A-Za-z0-9_./@+*()' -]*(?:(?::(?! )|,)[A-Za-z0-9_./@+*()' -]+)*")
 _PLAIN_IN_FLOW: Final = re.compile(r"[A-Za-z0-9_./-][A-Za-z0-9_./@+*()' -]*")
 _BLOCK: Final = re.compile(r"[^\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufeff\ufffe\uffff\u2028\u2029\r]*")
 _BREAKS_ELSEWHERE: Final = re.compile("[\x85\u2028\u2029]")
@@ -28,6 +28,8 @@ _ORDERS: Final = {
 
 def to_yaml(document: JsonObject) -> str:
     """The document as YAML. Fields of the document, its steps and triggers come in the language's order, all others in their own."""
+    if not document:
+        return "{}\n"
     return "".join(f"{line}\n" for line in _write_fields(_sort(document, "document"), 0))
 
 

@@ -4,12 +4,13 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from flowforge.kit.units import parse_duration
 from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.language.faults import At, Sink, suggest_name
-from flowforge.language.reading.positions import Path
+from flowforge.language.positions import Path
 
 EXPRESSION_MARK: Final = "${{"
 DURATION_FIELD_MAX_MS: Final = 3_650 * 86_400_000
@@ -17,6 +18,7 @@ DURATION_FIELD_MAX_MS: Final = 3_650 * 86_400_000
 
 _EXPRESSION_SCHEMA: Final[JsonObject] = {"type": "string", "pattern": r"\$\{\{", "description": "An expression: ${{ … }}"}
 _ONE_EXPRESSION: Final = re.compile(r"\s*\$\{\{.*\}\}\s*", re.DOTALL)
+_TIME: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
 _RATE: Final = re.compile(r"([0-9]{1,9})/(?:(ms|s|m|h|d)|([0-9A-Za-z.]+))")
 
 
@@ -156,6 +158,18 @@ class Duration(ConstantShape):
 
     def schema(self) -> JsonObject:
         return {"type": "string", "minLength": 2, "maxLength": 64, "examples": ["30s", "5m", "1h30m", "7d", "PT30S"]}
+
+
+@dataclass(frozen=True, slots=True)
+class Time(ConstantShape):
+    """A moment: RFC 3339 with a zone."""
+
+    def check_constant(self, value: JsonValue, path: Path, sink: Sink) -> None:
+        if not isinstance(value, str) or not _is_time(value):
+            sink.add("time", path, f"{show(value)} is no time; write it with a zone, like 2030-01-31T07:00:00Z.")
+
+    def schema(self) -> JsonObject:
+        return {"type": "string", "pattern": f"^(?:{_TIME})$", "examples": ["2030-01-31T07:00:00Z"]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,6 +382,9 @@ def refuse_type(value: JsonValue, wanted: str, path: Path, sink: Sink) -> None:
 
 
 def refuse_field(name: str, known: Sequence[str], path: Path, sink: Sink) -> None:
+    if sink.is_full:
+        sink.add("field_unknown", (*path, name), "")
+        return
     where = f"The field {show(name)} is not known here"
     sink.add(
         "field_unknown",
@@ -419,6 +436,16 @@ def find_duration_ms(value: JsonValue) -> int | None:
         return parse_duration(value)
     except ValueError:
         return None
+
+
+def _is_time(text: str) -> bool:
+    if not re.fullmatch(_TIME, text, re.ASCII):
+        return False
+    try:
+        datetime.fromisoformat(text.upper())
+    except ValueError:
+        return False
+    return True
 
 
 def find_rate(value: JsonValue) -> tuple[int, int] | None:

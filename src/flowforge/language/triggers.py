@@ -7,7 +7,7 @@ from typing import Final
 
 from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.language.faults import At, Sink
-from flowforge.language.reading.positions import Path
+from flowforge.language.positions import Path
 from flowforge.language.shapes import (
     Choice,
     Condition,
@@ -21,6 +21,7 @@ from flowforge.language.shapes import (
     ListOf,
     Templated,
     Text,
+    Time,
     Whole,
     show,
 )
@@ -89,9 +90,6 @@ def _check_schedule(value: JsonObject, path: Path, sink: Sink) -> None:
 
 _SECRET: Final = Templated(text_only=True)
 _ONE_OR_TWO_SECRETS: Final = Either((((str,), _SECRET), ((list,), ListOf(_SECRET, 1))), "a secret, or [new, old]")
-_TIME: Final = Text(
-    r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:\d{2})", 40, hint="write an RFC 3339 time with a zone"
-)
 _STRINGS: Final = ListOf(Text())
 
 _AUTH: Final = Either(
@@ -150,15 +148,15 @@ _SCHEDULE: Final = TriggerKind(
         (
             Field("cron", CronText(), "Five fields, in the time zone."),
             Field("every", Duration(), "A fixed pause."),
-            Field("at", _TIME, "One moment."),
+            Field("at", Time(), "One moment."),
             Field(
                 "timezone",
                 Text(r"[A-Za-z][A-Za-z0-9_+/-]{0,63}", 64, hint="name a zone like Europe/Berlin"),
                 "IANA name.",
                 default="UTC",
             ),
-            Field("start", _TIME, "Not before."),
-            Field("end", _TIME, "Not after."),
+            Field("start", Time(), "Not before."),
+            Field("end", Time(), "Not after."),
             Field("jitter", Duration(), "Spreads the starts at random."),
             Field("calendar", Text(), "Days that count or do not, by the calendar's name."),
             Field(

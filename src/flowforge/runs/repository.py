@@ -93,6 +93,13 @@ async def list_open_runs(session: AsyncSession, workspace_id: str, *, workflow_i
     return [_header(row, {}) for row in rows]
 
 
+async def list_finished_runs(session: AsyncSession, workspace_id: str, *, after: tuple[int, int], limit: int) -> list[RunHeader]:
+    """In the order in which they ended. `after`: end and number of the last one of the page before."""
+    query = select(*_HEADER).where(runs.c.workspace_id == workspace_id, tuple_(runs.c.finished_at, runs.c.no) > after)
+    rows = (await session.execute(query.order_by(runs.c.finished_at, runs.c.no).limit(limit))).mappings().all()
+    return [_header(row, {}) for row in rows]
+
+
 async def list_journal(
     session: AsyncSession, workspace_id: str, run_no: int, *, after_seq: int = 0
 ) -> list[tuple[int, int, str]]:

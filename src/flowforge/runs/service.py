@@ -26,6 +26,7 @@ __all__ = [
     "find_queue_row",
     "find_workflow",
     "get_run",
+    "list_finished_runs",
     "list_logs",
     "list_open_runs",
     "list_runs",
@@ -79,6 +80,11 @@ async def get_run(session: AsyncSession, workspace_id: str, run_id: str) -> RunH
 async def list_open_runs(session: AsyncSession, workspace_id: str, *, workflow_id: str | None = None) -> list[RunHeader]:
     """Every run that has not ended (of one workflow), the oldest first."""
     return await repository.list_open_runs(session, workspace_id, workflow_id=workflow_id)
+
+
+async def list_finished_runs(session: AsyncSession, workspace_id: str, *, after: tuple[int, int]) -> list[RunHeader]:
+    """Runs in the order in which they ended, at most 200. `after`: end (in ms) and number of the last one that is known."""
+    return await repository.list_finished_runs(session, workspace_id, after=after, limit=200)
 
 
 async def read_journal(session: AsyncSession, header: RunHeader, *, after_seq: int = 0) -> list[JournalTurn]:

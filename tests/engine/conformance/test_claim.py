@@ -59,6 +59,12 @@ def test_f76_workspaces_are_served_in_turn_over_small_claims(shop: Shop):
     assert served == ["a", "b", "c", "a", "b", "c"]
 
 
+def test_f76_every_workspace_has_its_turn_where_there_are_more_than_places(shop: Shop):
+    for workspace in ("a", "b", "c"):
+        shop.start(*(shop.new(workspace=workspace, is_queued=True) for _ in range(4)))
+    assert [one.workspace_id for one in shop.claim(limit=4)] == ["a", "b", "c", "a"]
+
+
 def test_new_workspace_is_seen_at_once_where_there_is_room(shop: Shop):
     queue(shop, workspace_id="a")
     assert len(shop.claim()) == 1

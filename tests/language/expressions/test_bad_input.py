@@ -10,6 +10,8 @@ from flowforge.kit.values import JsonValue
 from flowforge.language.expressions import (
     Context,
     ExpressionError,
+    ExpressionFault,
+    Limits,
     Scope,
     compile_expression,
     compile_template,
@@ -189,6 +191,17 @@ def test_exp_18_and_24_a_greedy_expression_stays_small(source: str):
 
     assert caught.value.code == "expression_budget"
     assert peak_bytes < 10 * 2**20
+
+
+def test_exp_16_no_setting_lets_brackets_exhaust_the_interpreter():
+    limits = Limits(depth=1_000, source_bytes=100_000)
+
+    compiled = compile_expression("[1].map(a, " * 60 + "1" + ")" * 60, Scope(ROOTS), limits=limits)
+    with pytest.raises(ExpressionFault) as refused:
+        compile_expression("(" * 61 + "1" + ")" * 61, Scope(ROOTS), limits=limits)
+
+    assert str(compiled.evaluate(Context({}))) == "[" * 60 + "1" + "]" * 60
+    assert refused.value.code == "expr_depth"
 
 
 def test_exp_22_a_pattern_that_would_backtrack_is_linear():

@@ -191,6 +191,8 @@ def test_all_faults_are_told_at_once_with_their_places():
         ("expr_syntax", "d", 0, None),
     ]
     assert [(expression.path, expression.offset) for expression in check.expressions] == [("good", 3)]
+    assert check.faults[2].keys == ("b", 1, "c")
+    assert check.expressions[0].keys == ("good",)
 
 
 def test_an_error_names_the_field_of_the_template():

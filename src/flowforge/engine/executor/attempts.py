@@ -23,6 +23,7 @@ from flowforge.kit.values import JsonObject
 from flowforge.operations.calling import run_effect, validate_parameters
 from flowforge.operations.context import AttemptContext
 from flowforge.operations.definition import AttemptError, Operation, RetryableError
+from flowforge.operations.masking import NO_SECRETS
 from flowforge.operations.registry import Registry
 
 logger = get_logger("engine.attempts")
@@ -30,7 +31,7 @@ logger = get_logger("engine.attempts")
 
 @dataclass(frozen=True, slots=True)
 class AttemptPorts:
-    """What attempts need from the floors above."""
+    """What attempts need from the floors above. `masker` hides secrets in this process's own logs."""
 
     registry: Registry
     vault: Vault
@@ -166,16 +167,17 @@ class Attempts:
         return outcome
 
     async def _reveal(self, live: LiveRun, work: Effect, operation: Operation) -> tuple[JsonObject, Masker]:
-        """The parameters with their secrets, and a masker that knows these."""
-        masker = self._ports.masker
+        """The parameters with their secrets, and a masker that knows these and no others: another's secret may be a common word."""
         names = sorted(secret_names(work.parameters)) if operation.secret_parameters else []
         if not names:
-            return work.parameters, masker
+            return work.parameters, NO_SECRETS
+        masker = Masker()
         target = live.state.program.targets.get(work.name)
         host = None if target is None else target(work.parameters)
         secrets = await self._ports.vault.resolve_secrets(live.state.workspace_id, names, host)
         for value in secrets.values():
             masker.add(value)
+            self._ports.masker.add(value)
         return cast("JsonObject", reveal(work.parameters, dict(secrets))), masker
 
     def _make_context(self, live: LiveRun, work: Effect, masker: Masker) -> AttemptContext:

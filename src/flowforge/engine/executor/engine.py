@@ -304,6 +304,8 @@ class Engine:
             self._begin_work(live, later)
             self._set_alarm(live)
             return
+        # Until it is known whether the run has left, nothing may follow: a refused turn leaves no gap in the journal.
+        live.is_blocked = turn.finish is not None or turn.release is not None
         live.pending += 1
         self.committer.submit(Item(turn, lambda result: self._on_committed(live, sheet, turn, later, result, told)))
 
@@ -323,7 +325,8 @@ class Engine:
         if result.verdict is Verdict.DONE:
             self._on_durable(live, sheet, turn, later)
         elif result.verdict is Verdict.MAIL and not live.is_dropped:
-            self._loader.reload(live)
+            live.logs[:0] = turn.logs
+            self._loader.reload(live, sheet)
         else:
             if result.verdict is Verdict.STALE:
                 self.parts.metrics.stale_epoch.inc()

@@ -1,6 +1,7 @@
 """Intake: due runs are claimed, mail of other processes is fetched, old runs are pruned. One loop, woken early where there is reason."""
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from flowforge.engine.executor.claims import read_started, revive
@@ -28,15 +29,17 @@ class Intake:
         self._has_mail = False
         self._next_due = 0
         self._next_prune_ms = 0
+        self._is_stopped = False
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def stop(self) -> None:
+        self._is_stopped = True
+        self._poked.set()
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await self._task
 
     def adopt(self, *run_nos: int) -> None:
         if self._adopted is not None:
@@ -57,17 +60,16 @@ class Intake:
             self._poked.set()
 
     async def _run(self) -> None:
-        while True:
+        while not self._is_stopped:
             self._poked.clear()
             try:
                 await self.look()
             except StorageError as fault:
                 logger.warning("The database could not be looked at.", cause=fault.message)
             delay_ms = min(self._engine.settings.poll_ms, max(self._next_due - self._engine.parts.clock.now_ms(), 1))
-            try:
-                await asyncio.wait_for(self._poked.wait(), delay_ms / 1_000)
-            except TimeoutError:
-                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(delay_ms / 1_000):
+                    await self._poked.wait()
 
     async def look(self) -> None:
         """Mail first, then due runs as long as there are some and room for them."""

@@ -11,7 +11,7 @@ from flowforge.engine.executor.turns import encode_events, large_values, move_to
 from flowforge.engine.machine import TurnSheet
 from flowforge.engine.machine.actions import WorkflowNeeded
 from flowforge.engine.machine.contexts import BlobNeeded
-from flowforge.engine.machine.work import Callee
+from flowforge.engine.machine.work import Callee, MailRead
 from flowforge.kit.border import decode
 from flowforge.kit.crashpoint import crashpoint
 from flowforge.kit.errors import FlowForgeError, NotInstalledError, RequestError, StorageError
@@ -113,11 +113,11 @@ class Loader:
         if live.outcomes:
             self._engine.wake(live)
 
-    def reload(self, live: LiveRun) -> None:
-        """Mail came between deciding and committing: what was decided is void, the run is read anew and decided with the mail."""
-        self._spawn(live, self._reload(live))
+    def reload(self, live: LiveRun, void: TurnSheet) -> None:
+        """Mail came between deciding and committing: what was decided is void. The run is read anew; what came from outside stands."""
+        self._spawn(live, self._reload(live, void))
 
-    async def _reload(self, live: LiveRun) -> None:
+    async def _reload(self, live: LiveRun, void: TurnSheet) -> None:
         engine = self._engine
         rows = list(await engine.committer.call(engine.store.load, live.no))
         mails = [mail for mail in await engine.committer.call(engine.store.mail, engine.worker) if mail.run_no == live.no]
@@ -127,6 +127,8 @@ class Loader:
         fresh.is_suspect, fresh.priority, fresh.is_warned = live.is_suspect, live.priority, live.is_warned
         fresh.history_events, fresh.history_bytes = live.history_events, live.history_bytes
         fresh.state.epoch = live.epoch
+        fresh.logs = live.logs
+        fresh.outcomes.extend(outcome for outcome in [*void.recorded, *live.outcomes] if not isinstance(outcome, MailRead))
         for mail in mails:
             put_mail(fresh, mail)
         engine.replace(live, fresh)

@@ -63,6 +63,7 @@ class TurnMaker:
         while live.outcomes:
             outcome = live.outcomes[0]
             record(sheet, outcome)
+            sheet.recorded.append(outcome)
             if isinstance(outcome, MailRead) and outcome.kind == "cancel":
                 crashpoint("CP20")
             if isinstance(outcome, MailRead):

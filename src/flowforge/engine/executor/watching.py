@@ -3,6 +3,7 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from typing import Final
 
@@ -52,10 +53,8 @@ class Watch:
         """Returns when the run ends or leaves memory, or after the time."""
         news = self._news.setdefault(run_no, asyncio.Event())
         news.clear()
-        try:
-            await asyncio.wait_for(news.wait(), timeout_s)
-        except TimeoutError:
-            return
-        finally:
-            if run_no in self.ended:
-                self._news.pop(run_no, None)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await news.wait()
+        if run_no in self.ended:
+            self._news.pop(run_no, None)

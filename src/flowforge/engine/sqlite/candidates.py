@@ -13,14 +13,14 @@ Group: TypeAlias = tuple[str, int, int]
 """Workspace, suspect, priority."""
 
 _GROUP = "SELECT workspace_id, suspect, priority, due_at FROM queue"
-NEXT_GROUP: Final = (
+_NEXT_GROUP: Final = (
     # Three, because SQLite takes only the first column of a row value to its index.
     (f"{_GROUP} WHERE workspace_id=? AND suspect=? AND priority>? ORDER BY priority, due_at LIMIT 1", 3),
     (f"{_GROUP} WHERE workspace_id=? AND suspect>? ORDER BY suspect, priority, due_at LIMIT 1", 2),
     (f"{_GROUP} WHERE workspace_id>? ORDER BY workspace_id, suspect, priority, due_at LIMIT 1", 1),
 )
 """The first row behind a group: within its workspace and kind, within its workspace, behind it; each with its count of marks."""
-DUE_OF_GROUP: Final = """SELECT run_no, suspect, priority, due_at, cause, scope, slot_limit, since FROM queue
+_DUE_OF_GROUP = """SELECT run_no, suspect, priority, due_at, cause, scope, slot_limit, since FROM queue
  WHERE workspace_id=? AND suspect=? AND priority=? AND due_at<=? ORDER BY due_at, run_no LIMIT ?"""
 _DUE_OF_RUNS = "SELECT run_no, suspect, priority, due_at, cause, scope, slot_limit, since FROM queue WHERE run_no IN"
 
@@ -49,7 +49,7 @@ def list_due_groups(connection: sqlite3.Connection, now: int) -> list[Group]:
 
 
 def _find_next(connection: sqlite3.Connection, at: Group) -> tuple[str, int, int, int] | None:
-    for statement, marks in NEXT_GROUP:
+    for statement, marks in _NEXT_GROUP:
         found = connection.execute(statement, at[:marks]).fetchone()
         if found is not None:
             return found
@@ -71,7 +71,7 @@ def find_best(connection: sqlite3.Connection, groups: Sequence[Group], limit: in
     found: list[list[Candidate]] = []
     for members in workspaces:
         found.append(_best_of(connection, members, share, now))
-        if sum(map(len, found)) >= limit:
+        if sum(map(bool, found)) >= limit:
             break
     else:
         # Some workspaces have less than their share: the others may fill it.
@@ -82,6 +82,6 @@ def find_best(connection: sqlite3.Connection, groups: Sequence[Group], limit: in
 
 
 def _best_of(connection: sqlite3.Connection, groups: Sequence[Group], limit: int, now: int) -> list[Candidate]:
-    rows = [Candidate(*row) for group in groups for row in connection.execute(DUE_OF_GROUP, (*group, now, limit))]
+    rows = [Candidate(*row) for group in groups for row in connection.execute(_DUE_OF_GROUP, (*group, now, limit))]
     rows.sort(key=lambda one: (*rank(one.priority, one.due_at, now), one.run_no))
     return rows[:limit]

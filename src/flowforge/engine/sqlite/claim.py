@@ -18,6 +18,7 @@ from flowforge.kit.crashpoint import crashpoint
 
 _GROUPS_KEPT_MS: Final = 1_000
 _IS_ALIVE = "SELECT 1 FROM workers WHERE no=? AND dead=0"
+_IS_ANY_DUE = "SELECT EXISTS (SELECT 1 FROM queue WHERE due_at<=?)"
 _PUT_BACK = "UPDATE queue SET due_at=?, cause='concurrency' WHERE run_no=?"
 _TAKE = "DELETE FROM queue WHERE run_no IN"
 _OWN = """UPDATE runs SET owner=?, epoch=epoch+1, status=CASE WHEN status IN ('queued', 'waiting') THEN 'running' ELSE status END
@@ -78,6 +79,9 @@ def _limit_suspects(found: Sequence[Candidate], limit: int, suspects: int) -> li
 def claim_runs(connection: sqlite3.Connection, claiming: Claiming, request: ClaimRequest, now: int) -> list[Claimed]:
     """See `Store.claim`."""
     crashpoint("CP05")
+    if not connection.execute(_IS_ANY_DUE, (now,)).fetchone()[0]:
+        # The common case of a worker that looks again: no lock for that.
+        return []
     with transaction(connection):
         if connection.execute(_IS_ALIVE, (request.worker,)).fetchone() is None:
             return []
@@ -121,7 +125,7 @@ def _load(connection: sqlite3.Connection, owned: Sequence[tuple[int, str, str, i
     run_nos = [row[0] for row in owned]
     snapshots = {row[0]: row for row in for_keys(connection, _SNAPSHOTS, run_nos)}
     rows: dict[int, list[JournalRow]] = {no: [] for no in run_nos}
-    for no, *row in for_keys(connection, _ROWS, run_nos, "ORDER BY j.run_no, j.seq"):
+    for no, *row in for_keys(connection, _ROWS, run_nos, "ORDER BY r.no, j.seq"):
         rows[no].append(JournalRow(*row))
     mails: dict[int, list[Mail]] = {no: [] for no in run_nos}
     for mail in find_mail_of(connection, [row[0] for row in owned if row[5]]):

@@ -1,10 +1,9 @@
 """Named events. Each side writes, commits, then looks, so that one sees the other; `dedup` makes two sightings one mail.
 
-Plan: waits by (workspace_id, name, correlation); events by (workspace_id, name, at); those not matched by (matched, at).
+Plan: waits by (workspace_id, name, correlation); events by (workspace_id, name, correlation, at); those not matched by (matched, at).
 """
 
 import sqlite3
-from typing import Final
 
 from flowforge.engine.queueing import EVENT_KEPT_MS
 from flowforge.engine.sqlite.deliver import post_mails
@@ -14,13 +13,14 @@ from flowforge.kit.crashpoint import crashpoint
 
 _PUBLISH = "INSERT INTO events(workspace_id, name, correlation, body, sender, at, matched) VALUES (?, ?, ?, ?, ?, ?, 0)"
 _EVENT = "SELECT workspace_id, name, correlation, CAST(body AS BLOB), sender, at FROM events WHERE no=?"
-WAITING: Final = """SELECT DISTINCT run_no FROM waits
- WHERE workspace_id=? AND name=? AND (correlation IS NULL OR correlation=?) AND since<=? ORDER BY run_no"""
+# Two halves, or SQLite would read all that wait for the name.
+_WAITING = """SELECT run_no FROM waits WHERE workspace_id=?1 AND name=?2 AND correlation=?3 AND since<=?4
+ UNION SELECT run_no FROM waits WHERE workspace_id=?1 AND name=?2 AND correlation IS NULL AND since<=?4"""
 _MATCHED = "UPDATE events SET matched=1 WHERE no=?"
-UNMATCHED: Final = "SELECT no FROM events WHERE matched=0 ORDER BY no"
+_UNMATCHED = "SELECT no FROM events WHERE matched=0 ORDER BY at, no"
 _WORKSPACE = "SELECT workspace_id FROM runs WHERE no=?"
-EARLIER: Final = """SELECT no, CAST(body AS BLOB), sender FROM events
- WHERE workspace_id=? AND name=? AND at>=? AND (? IS NULL OR correlation=?) ORDER BY at, no"""
+_EARLIER = "SELECT at, no, CAST(body AS BLOB), sender FROM events WHERE workspace_id=? AND name=? AND at>=?"
+_EARLIER_OF_KEY = f"{_EARLIER} AND correlation=?"
 
 
 def publish_event(connection: sqlite3.Connection, event: NewEvent, now: int) -> int:
@@ -35,7 +35,7 @@ def publish_event(connection: sqlite3.Connection, event: NewEvent, now: int) -> 
 
 def match_events(connection: sqlite3.Connection, now: int) -> int:
     """See `Store.match`."""
-    left = [no for (no,) in connection.execute(UNMATCHED).fetchall()]
+    left = [no for (no,) in connection.execute(_UNMATCHED).fetchall()]
     return sum(_match_event(connection, number, now) for number in left)
 
 
@@ -45,7 +45,7 @@ def _match_event(connection: sqlite3.Connection, number: int, now: int) -> int:
         if found is None:
             return 0
         workspace_id, name, correlation, body, sender, at = found
-        waiting = connection.execute(WAITING, (workspace_id, name, correlation, at)).fetchall()
+        waiting = connection.execute(_WAITING, (workspace_id, name, correlation, at)).fetchall()
         mails = [_as_mail(run_no, number, body, sender) for (run_no,) in waiting]
         reached = post_mails(connection, mails, now).count(Delivery.DELIVERED)
         connection.execute(_MATCHED, (number,))
@@ -58,9 +58,12 @@ def look_back(connection: sqlite3.Connection, run_no: int, wait: WaitRow, now: i
         run = connection.execute(_WORKSPACE, (run_no,)).fetchone()
         if run is None:
             return 0
-        since = max(wait.since, now - EVENT_KEPT_MS)
-        earlier = connection.execute(EARLIER, (run[0], wait.name, since, wait.correlation, wait.correlation)).fetchall()
-        mails = [_as_mail(run_no, number, body, sender) for number, body, sender in earlier]
+        place = (run[0], wait.name, max(wait.since, now - EVENT_KEPT_MS))
+        if wait.correlation is None:
+            earlier = connection.execute(_EARLIER, place).fetchall()
+        else:
+            earlier = connection.execute(_EARLIER_OF_KEY, (*place, wait.correlation)).fetchall()
+        mails = [_as_mail(run_no, number, body, sender) for _, number, body, sender in sorted(earlier)]
         return post_mails(connection, mails, now).count(Delivery.DELIVERED)
 
 

@@ -9,7 +9,7 @@ from flowforge.kit.crashpoint import crashpoint
 
 _BATCH_RUNS: Final = 100
 _BATCH_EVENTS: Final = 20_000
-FINISHED: Final = "SELECT no, id, events FROM runs WHERE finished_at<? ORDER BY finished_at LIMIT ?"
+_FINISHED = "SELECT no, id, events FROM runs WHERE finished_at<? ORDER BY finished_at LIMIT ?"
 _DROP: Final = tuple(
     f"DELETE FROM {table} WHERE {key} IN"  # noqa: S608 -- constants
     for table, key in (
@@ -42,7 +42,7 @@ def _prune_batch(connection: sqlite3.Connection, before_ms: int, limit: int) -> 
     with transaction(connection):
         batch: dict[int, str] = {}
         room = _BATCH_EVENTS
-        for no, run_id, events in connection.execute(FINISHED, (before_ms, limit)):
+        for no, run_id, events in connection.execute(_FINISHED, (before_ms, limit)):
             # Whole runs only, and not so many that the write lock is held for long; at least one.
             if batch and events > room:
                 break

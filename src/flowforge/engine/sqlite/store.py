@@ -142,8 +142,7 @@ class SqliteStore:
         return self._write(lambda db, now: acquire_slots(db, requests, now))
 
     def define(self, digest: str, document: bytes) -> None:
-        with self._reading() as db:
-            db.execute(_DEFINE, (digest, document.decode()))
+        self._write(lambda db, _: db.execute(_DEFINE, (digest, document.decode())))
 
     def definition(self, digest: str) -> bytes | None:
         with self._reading() as db:

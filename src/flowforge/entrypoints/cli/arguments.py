@@ -1,5 +1,6 @@
 """Values as they come on the command line: JSON, files, paths, lengths of time."""
 
+import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -127,14 +128,11 @@ def read_time_ms(text: str, now_ms: int, option: str) -> int:
     Raises:
         UsageError: the text is neither.
     """
-    try:
+    with contextlib.suppress(TimeFault):
         return parse_timestamp_ms(text)
-    except TimeFault:
-        pass
-    try:
+    with contextlib.suppress(ValueError):
         return now_ms - parse_duration(text)
-    except ValueError:
-        raise UsageError(f"{option} wants a time like 2026-03-01T08:00:00Z, or a length of time before now like 2h.") from None
+    raise UsageError(f"{option} wants a time like 2026-03-01T08:00:00Z, or a length of time before now like 2h.")
 
 
 def read_secret_text(prompt: str) -> str:

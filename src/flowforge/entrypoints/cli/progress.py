@@ -11,6 +11,7 @@ from flowforge.kit.values import JsonObject
 from flowforge.runs.events import EventStream
 from flowforge.runs.history import History
 from flowforge.runs.timeline import draw_timeline
+from flowforge.runs.times import format_length
 from flowforge.runs.types import JournalTurn, StepRecord
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ class LiveProgress:
         from rich.console import Group
         from rich.text import Text
 
+        # As above.
         from flowforge.entrypoints.cli.tables import make_timeline_table
 
         now_ms = self._history.finished_at_ms or self._clock.now_ms()
@@ -124,6 +126,8 @@ def print_result(output: Output, result: JsonObject, history: History) -> None:
         output.write_line({"type": "result", **result})
         return
     if not output.is_quiet:
+        took = "" if history.finished_at_ms is None else f" in {format_length(history.finished_at_ms - history.started_at_ms)}"
+        output.write_text(f"{result['run_id']} {result['status']}{took}")
         print_timeline(history)
     if result["status"] == "completed":
         output.write_text(json.dumps(result["output"], ensure_ascii=False, indent=2))
@@ -132,7 +136,7 @@ def print_result(output: Output, result: JsonObject, history: History) -> None:
     if isinstance(error, dict):
         where = f" in the step {error['step']}" if error.get("step") else ""
         output.say(f"{error['code']}{where}: {error['message']}")
-    output.say(f"{result['run_id']} {result['status']}; `flowforge runs why {result['run_id']}` says why.")
+    output.say(f"`flowforge runs show {result['run_id']}` says more, `flowforge runs why {result['run_id']}` why.")
 
 
 def print_timeline(history: History, until_ms: int | None = None, steps: Sequence[StepRecord] | None = None) -> None:

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from flowforge.entrypoints.cli.output import Column, show_value
+from flowforge.entrypoints.cli.columns import Column, show_value
 from flowforge.kit.values import JsonObject
 from flowforge.runs.timeline import TimelineRow
 from flowforge.runs.times import format_length

@@ -115,7 +115,7 @@ class Connections:
             if connection.is_reusable:
                 return connection
             await connection.aclose()
-        self._idle.pop(target.origin, None)
+        await self._close_stale()
         return await self._open(target)
 
     async def give_back(self, target: Target, connection: Connection) -> None:
@@ -130,6 +130,16 @@ class Connections:
         self._idle.clear()
         for connection in waiting:
             await connection.aclose()
+
+    async def _close_stale(self) -> None:
+        """Lets go of what no request came back for, to this host or to others."""
+        before, self._idle = self._idle, {}
+        for origin, idle in before.items():
+            for connection in idle:
+                if connection.is_reusable:
+                    self._idle.setdefault(origin, []).append(connection)
+                else:
+                    await connection.aclose()
 
     async def _open(self, target: Target) -> Connection:
         try:

@@ -57,7 +57,9 @@ def parse_target(url: str) -> Target:
         parsed = httpx2.URL(url)
     except httpx2.InvalidURL as error:
         if _ODD_ADDRESS.fullmatch(_authority_of(url)):
-            raise EgressError(EgressFault.DENIED, "The URL writes an IP address in an odd way; write four plain decimal numbers.") from None
+            raise EgressError(
+                EgressFault.DENIED, "The URL writes an IP address in an odd way; write four plain decimal numbers."
+            ) from None
         raise _invalid(str(error).rstrip(".")) from None
     if parsed.scheme not in _DEFAULT_PORTS:
         raise EgressError(EgressFault.SCHEME, f"The URL's scheme is {parsed.scheme[:20]!r}; only http and https can be called.")

@@ -26,7 +26,7 @@ from flowforge.language.graph import (
     WaitSignal,
     WaitTime,
 )
-from flowforge.language.reading.positions import Path
+from flowforge.language.positions import Path
 from flowforge.language.shapes import find_duration_ms, find_whole
 from flowforge.operations.definition import Operation
 

@@ -19,7 +19,7 @@ from flowforge.language.faults import At, Sink
 from flowforge.language.fields import DOCUMENT, LANGUAGE_VERSION
 from flowforge.language.graph import Graph, Workflow
 from flowforge.language.inputs import check_input_schema
-from flowforge.language.reading.positions import Path
+from flowforge.language.positions import Path
 from flowforge.language.shapes import EXPRESSION_MARK, find_duration_ms, show
 
 _HANDLERS: Final = (Role.ON_FAILURE, Role.FINALLY)

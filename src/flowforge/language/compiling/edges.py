@@ -3,7 +3,7 @@
 from flowforge.language.compiling.outline import GraphOutline, StepOutline
 from flowforge.language.faults import At, Sink, suggest_name
 from flowforge.language.graph import Join
-from flowforge.language.reading.positions import Path
+from flowforge.language.positions import Path
 from flowforge.language.shapes import is_expression_text, show
 
 
@@ -27,11 +27,12 @@ def _read_after(graph: GraphOutline, step: StepOutline, sink: Sink) -> None:
     after = step.value["after"]
     path = step.field_path("after")
     if isinstance(after, str):
-        _add_edge(graph, step, after, path, sink)
+        _add_edge(graph, step, after, path, sink, set())
     elif isinstance(after, list):
+        named: set[tuple[int, str]] = set()
         for index, name in enumerate(after):
             if isinstance(name, str):
-                _add_edge(graph, step, name, (*path, index), sink)
+                _add_edge(graph, step, name, (*path, index), sink, named)
             else:
                 step.has_bad_edges = True
     else:
@@ -59,16 +60,17 @@ def _refuse_without_port(source: StepOutline, path: Path, step: StepOutline, sin
     )
 
 
-def _add_edge(graph: GraphOutline, step: StepOutline, name: str, path: Path, sink: Sink) -> None:
+def _add_edge(graph: GraphOutline, step: StepOutline, name: str, path: Path, sink: Sink, named: set[tuple[int, str]]) -> None:
     edge = None if is_expression_text(name) else _find_edge(graph, step, name, path, sink)
     if edge is None:
         step.has_bad_edges = True
-    elif edge in step.sources:
+    elif edge in named:
         source, port = edge
         sink.add(
             "after_duplicate", path, f"The port {port!r} of the step {graph.steps[source].id!r} is named twice; name it once."
         )
     else:
+        named.add(edge)
         step.sources.append(edge)
 
 
@@ -84,7 +86,7 @@ def _find_edge(graph: GraphOutline, step: StepOutline, name: str, path: Path, si
     if not dot and kind.exit is None:
         _refuse_without_port(graph.steps[index], path, step, sink)
         return None
-    if dot and port not in kind.ports:
+    if dot and port not in kind.port_set:
         meant = suggest_name(port, kind.ports)
         message = f"The step {step_id!r} has no port {show(port)}; its ports are {', '.join(kind.ports)}."
         sink.add("ref_unknown", path, message, suggestion=f"{step_id}.{meant}" if meant else None)

@@ -54,7 +54,7 @@ class GraphCompiler:
         return Graph(steps, {step.id: step.index for step in steps}, races)
 
     def _compile_step(self, graph: GraphOutline, step: StepOutline, edges: tuple[tuple[str, int], ...], *, races: bool) -> Step:
-        kind = step.kind or StepKind("", None, None, (), None, frozenset())
+        kind = step.kind or StepKind("", None, None, (), None, frozenset(), frozenset())
         view = view_step(graph, step)
         when = step.value.get("when")
         body = self.compile(step.body, races=races) if step.body is not None else None

@@ -7,7 +7,7 @@ from enum import StrEnum
 from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.language.graph import Join
 from flowforge.language.kinds import FlowKind, May
-from flowforge.language.reading.positions import Path
+from flowforge.language.positions import Path
 from flowforge.operations.definition import Operation
 
 
@@ -21,7 +21,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StepKind:
-    """What a step does: exactly one of `flow` and `operation`. `ports` has `error` too, as the last one."""
+    """What a step does: exactly one of `flow` and `operation`. `ports` has `error` too, as the last one; `port_set` has the same."""
 
     name: str
     flow: FlowKind | None
@@ -29,6 +29,7 @@ class StepKind:
     ports: tuple[str, ...]
     exit: str | None
     may: frozenset[May]
+    port_set: frozenset[str]
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from flowforge.language.compiling.outline import GraphOutline, Role, StepKind, S
 from flowforge.language.faults import At, Sink, suggest_name
 from flowforge.language.fields import STEP
 from flowforge.language.kinds import DONE_PORT, ERROR_PORT, FLOW_KINDS, OPERATION_MAY, FlowKind, May
-from flowforge.language.reading.positions import Path
+from flowforge.language.positions import Path
 from flowforge.language.shapes import find_duration_ms, find_whole, is_expression_text, show
 from flowforge.operations.definition import Operation
 
@@ -83,7 +83,8 @@ def _read_kind(reader: Reader, fields: JsonObject, path: Path) -> StepKind | Non
         return None
     flow = FLOW_KINDS.get(name)
     if flow is not None:
-        return StepKind(name, flow, None, (*_list_flow_ports(flow, fields), ERROR_PORT), _find_flow_exit(flow, fields), flow.may)
+        ports = (*_list_flow_ports(flow, fields), ERROR_PORT)
+        return StepKind(name, flow, None, ports, _find_flow_exit(flow, fields), flow.may, frozenset(ports))
     operation = reader.catalog.find(name)
     if operation is None:
         known = [*FLOW_KINDS, *reader.catalog.names()]
@@ -95,9 +96,9 @@ def _read_kind(reader: Reader, fields: JsonObject, path: Path) -> StepKind | Non
 
 def describe_operation(operation: Operation) -> StepKind:
     """The operation as a kind of step."""
-    ports = tuple(port for port in operation.ports if port != ERROR_PORT)
-    ordinary = DONE_PORT if DONE_PORT in ports or not ports else ports[0]
-    return StepKind(operation.name, None, operation, (*ports, ERROR_PORT), ordinary, OPERATION_MAY)
+    ports = (*(port for port in operation.ports if port != ERROR_PORT), ERROR_PORT)
+    ordinary = DONE_PORT if DONE_PORT in ports else ports[0]
+    return StepKind(operation.name, None, operation, ports, ordinary, OPERATION_MAY, frozenset(ports))
 
 
 def _list_flow_ports(flow: FlowKind, fields: JsonObject) -> tuple[str, ...]:

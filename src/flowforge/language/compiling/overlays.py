@@ -5,7 +5,7 @@ from typing import cast
 
 from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.language.expressions import Context, Template
-from flowforge.language.reading.positions import Path
+from flowforge.language.positions import Path
 from flowforge.language.shapes import is_expression_text
 
 

@@ -9,7 +9,7 @@ import pydantic
 from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.language.compiling.templates import is_below
 from flowforge.language.faults import At, Sink
-from flowforge.language.reading.positions import Path
+from flowforge.language.positions import Path
 from flowforge.language.schema_faults import holds_expression, list_schema_faults, make_validator
 from flowforge.language.shapes import is_expression_text
 from flowforge.operations.definition import Operation
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from jsonschema_rs import Draft202012Validator
 
 _SECRET_NAME: Final = re.compile(
-    r"(^|[-_.])(authorization|cookie|secret|password|passwd|passphrase|token|api[-_]?key|access[-_]?key|private[-_]?key)$",
+    r"(^|[-_.])(authorization|cookie|secret|password|passwd|passphrase|token|bearer|api[-_]?key|access[-_]?key|private[-_]?key)$",
     re.IGNORECASE,
 )
+_NOT_SECRET_NAMES: Final = frozenset({"user", "username", "header", "query", "kind", "type"})
 _TEXT_BODIES: Final = {"http.request": "text"}
 _SECRET_VALUE: Final = re.compile(r"(bearer|basic|token)\s+\S+", re.IGNORECASE)
 
@@ -80,8 +81,10 @@ def is_pasted_secret(path: Path, text: str) -> bool:
     """Whether a constant text looks like a password or a token, by the name of its field or its own form."""
     if not text or is_expression_text(text):
         return False
-    name = path[-1]
-    return (isinstance(name, str) and _SECRET_NAME.search(name) is not None) or _SECRET_VALUE.fullmatch(text) is not None
+    if path[-1] in _NOT_SECRET_NAMES:
+        return False
+    names = [part for part in path[-2:] if isinstance(part, str)]
+    return any(_SECRET_NAME.search(name) for name in names) or _SECRET_VALUE.fullmatch(text) is not None
 
 
 def _list_texts(value: JsonValue, path: Path) -> Iterator[tuple[Path, str]]:

@@ -8,7 +8,7 @@ from flowforge.language.compiling.usage import Usage
 from flowforge.language.compiling.views import ERROR_MEMBERS, STEP_MEMBERS, Refusal, View
 from flowforge.language.expressions import Reference
 from flowforge.language.faults import Sink, suggest_name
-from flowforge.language.reading.positions import Path
+from flowforge.language.positions import Path
 from flowforge.language.shapes import show
 
 
@@ -33,6 +33,8 @@ class ReferenceChecker:
 
     def check(self, target: Target) -> None:
         """Tells what is wrong with the read."""
+        if self._sink.is_full:
+            return
         names = target.reference.path
         match names[0]:
             case "steps":

@@ -7,7 +7,7 @@ from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.language.compiling.templates import TemplateCompiler
 from flowforge.language.compiling.views import OUTSIDE_STEPS, View
 from flowforge.language.graph import Concurrency, Limit, Mock, Retry, WhenFull
-from flowforge.language.reading.positions import Path
+from flowforge.language.positions import Path
 from flowforge.language.shapes import find_duration_ms, find_rate, find_whole
 
 DEFAULT_TIMEOUT_MS: Final = 300_000

@@ -6,7 +6,7 @@ from flowforge.language.compiling.templates import Rules, TemplateCompiler
 from flowforge.language.compiling.views import IN_TRIGGER
 from flowforge.language.faults import Sink, suggest_name
 from flowforge.language.graph import Trigger
-from flowforge.language.reading.positions import Path
+from flowforge.language.positions import Path
 from flowforge.language.shapes import show
 from flowforge.language.triggers import TRIGGER_KINDS, TriggerKind
 

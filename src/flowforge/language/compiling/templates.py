@@ -25,8 +25,8 @@ from flowforge.language.expressions import (
 )
 from flowforge.language.expressions import Limits as ExpressionLimits
 from flowforge.language.faults import Sink
+from flowforge.language.positions import Path
 from flowforge.language.pure_functions import list_pure_functions
-from flowforge.language.reading.positions import Path
 from flowforge.language.schema_faults import holds_expression
 from flowforge.language.shapes import show
 

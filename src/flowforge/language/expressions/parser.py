@@ -29,6 +29,8 @@ from flowforge.language.expressions.syntax import (
     SelectLink,
 )
 
+DEPTH_MAX: Final = 60
+"""Whatever the setting says: each bracket takes nine Python frames, and the interpreter has a thousand."""
 _LEVELS: Final = (
     frozenset({"<", "<=", ">", ">=", "==", "!=", "in"}),
     frozenset({"+", "-"}),
@@ -80,6 +82,7 @@ class _Parser:
         self.tokens = tokens
         self.position = 0
         self.limits = limits
+        self.max_depth = min(limits.depth, DEPTH_MAX)
         self.depth = -1
         self.nodes = 0
 
@@ -133,9 +136,9 @@ class _Parser:
 
     def expression(self) -> Node:
         self.depth += 1
-        if self.depth > self.limits.depth:
+        if self.depth > self.max_depth:
             raise ExpressionFault(
-                "expr_depth", f"More than {self.limits.depth} brackets are nested in each other.", self.peek().offset
+                "expr_depth", f"More than {self.max_depth} brackets are nested in each other.", self.peek().offset
             )
         branches: list[Branch] = []
         offset = self.peek().offset

@@ -12,7 +12,7 @@ from flowforge.language.expressions.context import Context
 from flowforge.language.expressions.errors import ExpressionError, ExpressionFault
 from flowforge.language.expressions.leaving import to_text
 from flowforge.language.expressions.limits import DEFAULT_LIMITS, Limits
-from flowforge.language.expressions.scanning import Span, find_expressions, has_expression
+from flowforge.language.expressions.scanning import OPENING, Span, find_expressions, has_expression
 from flowforge.language.expressions.scope import PureFunctions, Scope
 from flowforge.language.expressions.secret_text import SecretText
 
@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 Make: TypeAlias = Callable[[Context], JsonValue]
+Keys: TypeAlias = tuple[str | int, ...]
 
 
 class TemplateFormat(StrEnum):
@@ -41,13 +42,17 @@ class TemplateFormat(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TemplateFault:
-    """One fault: `path` is the dotted place of the string inside the value ("" for the value itself), `offset` the character in it."""
+    """One fault: `path` is the dotted place of the string inside the value ("" for the value itself), `offset` the character in it.
+
+    `keys` is the same place exactly, also where a key has dots.
+    """
 
     code: str
     message: str
     path: str
     offset: int
     suggestion: str | None = None
+    keys: Keys = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,7 @@ class PlacedExpression:
     path: str
     offset: int
     compiled: Compiled
+    keys: Keys = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +99,7 @@ def compile_template(
 ) -> TemplateCheck:
     """Compiles a value with all expressions in its strings, at any depth."""
     compilation = _Compilation(scope, functions, format, limits)
-    make = compilation.compile(value, "")
+    make = compilation.compile(value, ())
     expressions = tuple(compilation.expressions)
     if compilation.faults:
         return TemplateCheck(None, tuple(compilation.faults), expressions)
@@ -134,32 +140,36 @@ class _Compilation:
         self.faults: list[TemplateFault] = []
         self.expressions: list[PlacedExpression] = []
 
-    def compile(self, value: JsonValue, path: str) -> Make | None:
+    def compile(self, value: JsonValue, keys: Keys) -> Make | None:
         if isinstance(value, str):
-            return self.compile_text(value, path) if has_expression(value) else None
+            return self.compile_text(value, keys) if has_expression(value) else None
         if isinstance(value, list):
-            return _make_list(value, [self.compile(item, f"{path}[{position}]") for position, item in enumerate(value)])
+            return _make_list(value, [self.compile(item, (*keys, position)) for position, item in enumerate(value)])
         if isinstance(value, dict):
-            return self.compile_object(value, path)
+            return self.compile_object(value, keys)
         return None
 
-    def compile_object(self, value: dict[str, JsonValue], path: str) -> Make | None:
+    def note(self, fault: ExpressionFault, keys: Keys, start: int = 0) -> None:
+        offset = start + fault.offset
+        self.faults.append(TemplateFault(fault.code, fault.message, _dotted(keys), offset, fault.suggestion, keys))
+
+    def compile_object(self, value: dict[str, JsonValue], keys: Keys) -> Make | None:
         makes: dict[str, Make | None] = {}
         for key, item in value.items():
-            place = f"{path}.{key}" if path else key
             if has_expression(key):
                 message = "An expression cannot stand in the name of a field."
-                self.faults.append(TemplateFault("expr_not_allowed", message, place, key.index("${{")))
-            makes[key] = self.compile(item, place)
+                self.note(ExpressionFault("expr_not_allowed", message, key.index(OPENING)), (*keys, key))
+            makes[key] = self.compile(item, (*keys, key))
         return _make_object(value, makes)
 
-    def compile_text(self, text: str, path: str) -> Make | None:
+    def compile_text(self, text: str, keys: Keys) -> Make | None:
         try:
             spans = find_expressions(text)
         except ExpressionFault as fault:
-            self.faults.append(TemplateFault(fault.code, fault.message, path, fault.offset))
+            self.note(fault, keys)
             return None
-        compiled = [self.compile_span(span, path) for span in spans]
+        path = _dotted(keys)
+        compiled = [self.compile_span(span, keys) for span in spans]
         found = [expression for expression in compiled if expression is not None]
         if len(found) < len(spans):
             return None
@@ -169,16 +179,16 @@ class _Compilation:
                 found[0].evaluate if is_kept else _make_text([_Insert(found[0], is_encoded=False, path=path)], path, self.limits)
             )
         if any(expression.secret is not None for expression in found):
-            return self.compile_secret_text(text, path, spans, found)
+            return self.compile_secret_text(text, keys, spans, found)
         return _make_text(self.cut(text, path, spans, found), path, self.limits)
 
-    def compile_span(self, span: Span, path: str) -> Compiled | None:
+    def compile_span(self, span: Span, keys: Keys) -> Compiled | None:
+        path = _dotted(keys)
         compiled, faults = check_expression(span.source, self.scope, self.functions, limits=self.limits, field=path)
         for fault in faults:
-            offset = span.source_start + fault.offset
-            self.faults.append(TemplateFault(fault.code, fault.message, path, offset, fault.suggestion))
+            self.note(fault, keys, span.source_start)
         if compiled is not None:
-            self.expressions.append(PlacedExpression(path, span.source_start, compiled))
+            self.expressions.append(PlacedExpression(path, span.source_start, compiled, keys))
         return compiled
 
     def cut(self, text: str, path: str, spans: tuple[Span, ...], compiled: list[Compiled]) -> "list[_Part]":
@@ -196,14 +206,19 @@ class _Compilation:
             parts.append(text[end:])
         return parts
 
-    def compile_secret_text(self, text: str, path: str, spans: tuple[Span, ...], compiled: list[Compiled]) -> Make | None:
-        parts = self.cut(text, path, spans, compiled)
+    def compile_secret_text(self, text: str, keys: Keys, spans: tuple[Span, ...], compiled: list[Compiled]) -> Make | None:
+        parts = self.cut(text, _dotted(keys), spans, compiled)
         for span, part in zip(spans, [part for part in parts if isinstance(part, _Insert)], strict=True):
             if part.expression.secret is not None and part.is_encoded:
                 message = "A secret can stand at the beginning of a URL, not inside it: send it as a header."
-                self.faults.append(TemplateFault("secret_context", message, path, span.source_start))
+                self.note(ExpressionFault("secret_context", message), keys, span.source_start)
                 return None
         return _make_secret_text(parts)
+
+
+def _dotted(keys: Keys) -> str:
+    """The place as `list[0].name`."""
+    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys).removeprefix(".")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from typing import cast
 from flowforge.kit.limits import Limits
 from flowforge.kit.values import INTEGER_MAX, INTEGER_MIN, JsonObject, JsonValue
 from flowforge.language.faults import Sink
+from flowforge.language.positions import Path, Positions
 from flowforge.language.reading.json_reader import JsonReader
-from flowforge.language.reading.positions import Path, Positions
 from flowforge.language.reading.source import has_control_character, read_text
 from flowforge.language.reading.yaml_reader import YamlReader
 

@@ -7,7 +7,7 @@ from typing import Final, NoReturn
 from flowforge.kit.limits import Limits
 from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.language.faults import Sink
-from flowforge.language.reading.positions import Path, Positions, Span, Style
+from flowforge.language.positions import Path, Positions, Span, Style
 from flowforge.language.reading.scalars import NumberOutOfRangeError, read_float, read_integer
 from flowforge.language.reading.source import has_control_character
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from flowforge.kit.limits import Limits
 from flowforge.language.faults import Sink
-from flowforge.language.reading.positions import Place, Positions
+from flowforge.language.positions import Place, Positions
 
 _CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x84\x86-\x9f\ufeff\ufffe\uffff\ud800-\udfff]")
 _LOOKS_UTF_16: Final = (b"\xff\xfe", b"\xfe\xff", b"\x00")

@@ -15,7 +15,7 @@ from yaml.events import AliasEvent, CollectionStartEvent, Event, MappingStartEve
 from flowforge.kit.limits import Limits
 from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.language.faults import Sink
-from flowforge.language.reading.positions import Path, Positions, Span, Style
+from flowforge.language.positions import Path, Positions, Span, Style
 from flowforge.language.reading.scalars import NumberOutOfRangeError, resolve_plain
 from flowforge.language.reading.source import has_control_character
 

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +9,8 @@ from typing import Final, Literal, cast
 
 from pydantic import Field
 
-from flowforge.kit.border import encode
+from flowforge.kit.border import JsonRefusedError, decode_untrusted, encode
+from flowforge.kit.limits import Limits
 from flowforge.kit.values import INTEGER_MAX, INTEGER_MIN, JsonObject, JsonValue
 from flowforge.operations import FatalError, StrictModel
 
@@ -19,6 +19,8 @@ ColumnType = Literal["text", "integer", "number", "boolean", "json"]
 _INTEGER: Final = re.compile(r"-?(0|[1-9][0-9]{0,18})")
 _NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]{0,308})(\.[0-9]{1,400})?([eE][+-]?[0-9]{1,3})?")
 _WORDS: Final[dict[str, bool | None]] = {"": None, "true": True, "false": False}
+_BOOLEANS: Final = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
+_LIMITS: Final = Limits()
 
 
 class CsvOptions(StrictModel):
@@ -108,7 +110,7 @@ def _read_cell(cell: str, column: str, types: str | Mapping[str, ColumnType], li
         return None
     try:
         return _convert(cell.strip(), kind)
-    except (ValueError, RecursionError):
+    except (ValueError, KeyError, JsonRefusedError):
         message = f"Line {line}, column {column!r}: {cell[:60]!r} is no {kind}."
         raise _fail(message, line, column) from None
 
@@ -125,9 +127,9 @@ def _guess(cell: str) -> JsonValue:
 
 def _convert(cell: str, kind: ColumnType) -> JsonValue:
     if kind == "json":
-        return json.loads(cell, parse_constant=_refuse_constant)
+        return decode_untrusted(cell.encode(), _LIMITS)
     if kind == "boolean":
-        return {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}[cell.lower()] if cell else None
+        return _BOOLEANS[cell.lower()]
     if not (_INTEGER if kind == "integer" else _NUMBER).fullmatch(cell):
         raise ValueError(cell)
     value = int(cell) if _INTEGER.fullmatch(cell) else float(cell)
@@ -136,12 +138,15 @@ def _convert(cell: str, kind: ColumnType) -> JsonValue:
     return value
 
 
-def _refuse_constant(word: str) -> JsonValue:
-    raise ValueError(word)
-
-
 def _fail(message: str, line: int, column: str | None = None) -> FatalError:
     return FatalError(message, code="csv_invalid", details={"line": line, "column": column})
+
+
+class _Lines(list[str]):
+    """Takes each record as it is written."""
+
+    def write(self, record: str) -> None:
+        self.append(record)
 
 
 def write_csv(value: JsonValue, options: CsvOptions) -> str:
@@ -152,16 +157,17 @@ def write_csv(value: JsonValue, options: CsvOptions) -> str:
     """
     if not isinstance(value, list):
         raise FatalError("CSV is written from a list of rows; this value is none.", code="csv_invalid")
-    buffer = io.StringIO(newline="")
-    end = "\n" if options.line_end == "lf" else "\r\n"
-    writer = csv.writer(buffer, delimiter=options.delimiter, quotechar=options.quote, lineterminator=end)
+    lines = _Lines()
+    # Only characters of the line end are quoted in cells, and a carriage return must be, whatever ends the lines in the end.
+    writer = csv.writer(lines, delimiter=options.delimiter, quotechar=options.quote, lineterminator="\r\n")
     objects = [row for row in value if isinstance(row, dict)]
     columns = options.columns or list(dict.fromkeys(name for row in objects for name in row))
     if options.header and columns:
         writer.writerow(columns)
     for index, row in enumerate(value):
         writer.writerow(_list_cells(row, columns, index))
-    return buffer.getvalue()
+    end = "\n" if options.line_end == "lf" else "\r\n"
+    return "".join(line.removesuffix("\r\n") + end for line in lines)
 
 
 def _list_cells(row: JsonValue, columns: Sequence[str], index: int) -> list[str]:

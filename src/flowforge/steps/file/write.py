@@ -68,7 +68,7 @@ class WriteResult(StrictModel):
                 "root": "work",
                 "path": "reports/today.txt",
                 "size": 9,
-                "sha256": "3a4b1bd6ccc37a2a4ee7d83a6f9ae5dcbfbd9d7cf8f4bd4c5d3a4a1c2d7f9b0e",
+                "sha256": "7f8d912027fc4b7ff8cdcd32de59425f58eef5d1f49c2e1b67edf1577bf9da36",
             },
         ),
     ),

@@ -28,7 +28,11 @@ RETRYABLE_STATUSES: Final = frozenset({408, 425, 429})
 _NOT_BY_DEFAULT: Final = frozenset({EgressFault.TLS, EgressFault.RESPONSE_INVALID})
 
 _ERRORS: Final = (
-    ErrorCode("http_<status>", "The server answered with this status, which is not expected; retried for 408, 425, 429 and 5xx.", retryable=True),
+    ErrorCode(
+        "http_<status>",
+        "The server answered with this status, which is not expected; retried for 408, 425, 429 and 5xx.",
+        retryable=True,
+    ),
     ErrorCode("http_timeout", "No complete answer came in time.", retryable=True),
     ErrorCode("connection_failed", "The server was not found, not reached, or closed the connection too early.", retryable=True),
     ErrorCode("tls", "The server's certificate is not trusted, or no common encryption was found."),

@@ -4,10 +4,10 @@ from typing import Annotated, Final
 
 import typer
 
+from flowforge.entrypoints.cli.columns import field
 from flowforge.entrypoints.cli.commands.runs import show as show_run
 from flowforge.entrypoints.cli.failures import UsageError
 from flowforge.entrypoints.cli.frame import ACTOR, frame_of
-from flowforge.entrypoints.cli.output import field
 from flowforge.entrypoints.cli.place import Place, open_place
 from flowforge.entrypoints.cli.run_place import OpenedRun, open_run
 from flowforge.kit.values import JsonObject

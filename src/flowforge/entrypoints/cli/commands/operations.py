@@ -8,10 +8,10 @@ import typer
 
 from flowforge.entrypoints.cli.arguments import read_json, set_paths
 from flowforge.entrypoints.cli.codes import ExitCode
+from flowforge.entrypoints.cli.columns import Column, field, show_value
 from flowforge.entrypoints.cli.commands.schema import make_schema
 from flowforge.entrypoints.cli.failures import CommandFailedError
 from flowforge.entrypoints.cli.frame import Frame, frame_of
-from flowforge.entrypoints.cli.output import Column, field, show_value
 from flowforge.entrypoints.services import call_operation
 from flowforge.entrypoints.wiring import Toolbox, open_installation
 from flowforge.kit.values import JsonObject, JsonValue

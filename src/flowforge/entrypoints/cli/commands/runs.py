@@ -3,16 +3,19 @@
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Annotated, Final
 
 import typer
 
 from flowforge.entrypoints.cli.arguments import read_pairs, read_time_ms, write_file
+from flowforge.entrypoints.cli.carrying import exit_code_of_status
+from flowforge.entrypoints.cli.columns import show_value
 from flowforge.entrypoints.cli.commands import runs_continuing, runs_steering
-from flowforge.entrypoints.cli.execution import exit_code_of_status
+from flowforge.entrypoints.cli.commands.run_columns import EFFECTS_COLUMNS, EVENTS_COLUMNS, LIST_COLUMNS, LOGS_COLUMNS
 from flowforge.entrypoints.cli.failures import CommandFailedError, UsageError
 from flowforge.entrypoints.cli.frame import Frame, frame_of
-from flowforge.entrypoints.cli.output import Column, field, show_value, status
+from flowforge.entrypoints.cli.options import with_options
 from flowforge.entrypoints.cli.place import Place, open_place
 from flowforge.entrypoints.cli.progress import make_progress, print_result, print_timeline
 from flowforge.entrypoints.cli.run_place import OpenedRun, find_header, open_run
@@ -23,7 +26,6 @@ from flowforge.runs.events import EventStream
 from flowforge.runs.export import export_run
 from flowforge.runs.history import History
 from flowforge.runs.service import LoadedRun, RunFilter, list_logs, list_runs, load_run, read_journal
-from flowforge.runs.times import format_length
 from flowforge.runs.types import JournalTurn, RunHeader
 from flowforge.runs.views import describe_effect, describe_log, describe_row, describe_run, describe_step, error_of, output_of
 
@@ -37,97 +39,51 @@ _POLL_S: Final = 0.25
 _STATUSES: Final = ("queued", "running", "waiting", "paused", "completed", "failed", "cancelled", "timed_out")
 
 
-def _length(row: JsonObject) -> str:
-    duration_ms = row.get("duration_ms")
-    return format_length(duration_ms) if isinstance(duration_ms, int) else ""
+@dataclass(frozen=True, slots=True)
+class ListOptions:
+    """Which runs `list` shows."""
 
-
-_LIST: Final = (
-    field("run", "id", style="bold"),
-    field("workflow", "workflow"),
-    field("version", "version"),
-    status(),
-    field("started", "started_at"),
-    Column("took", _length),
-    field("error", "error_code"),
-    field("subject", "subject"),
-)
-_EVENTS: Final = (
-    field("seq", "seq"),
-    field("time", "time"),
-    field("event", "type", style="bold"),
-    Column("step", lambda row: _show_place(row.get("data"))),
-    Column("what", lambda row: _show_rest(row.get("data"))),
-)
-_LOGS: Final = (
-    field("time", "time"),
-    field("level", "level"),
-    Column("step", lambda row: _show_place(row), style="bold"),
-    field("message", "message"),
-    Column("fields", lambda row: show_value(row["fields"]) if row["fields"] else ""),
-)
-_EFFECTS: Final = (
-    Column("step", lambda row: _show_place(row), style="bold"),
-    field("attempt", "attempt"),
-    field("operation", "operation"),
-    field("target", "target"),
-    status("state", "state"),
-    field("planned", "planned_at"),
-    field("key", "key"),
-)
-
-
-def _show_place(data: object) -> str:
-    if not isinstance(data, dict) or "step" not in data:
-        return ""
-    known: JsonObject = data
-    return f"{known['iteration']}/{known['step']}" if known.get("iteration") else show_value(known["step"])
-
-
-def _show_rest(data: object) -> str:
-    if not isinstance(data, dict):
-        return ""
-    known: JsonObject = data
-    hidden = ("run_id", "workflow_id", "step", "iteration")
-    return "  ".join(f"{name}={show_value(value)}" for name, value in known.items() if name not in hidden and value is not None)
+    statuses: Annotated[
+        list[str] | None, typer.Option("--status", help="Only these (repeatable, or by comma).", show_default=False)
+    ] = None
+    workflow: Annotated[str | None, typer.Option("--workflow", "-w", help="Its name or id.", show_default=False)] = None
+    since: Annotated[str | None, typer.Option("--since", help="Started from then on: a time, or 2h, 7d.", show_default=False)] = (
+        None
+    )
+    until: Annotated[str | None, typer.Option("--until", help="Started before then.", show_default=False)] = None
+    subject: Annotated[str | None, typer.Option("--subject", help="What they are about.", show_default=False)] = None
+    labels: Annotated[list[str] | None, typer.Option("--label", help="name=value (repeatable).", show_default=False)] = None
+    error_codes: Annotated[list[str] | None, typer.Option("--error", help="An error code (repeatable).", show_default=False)] = (
+        None
+    )
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="At most so many.")] = 50
+    cursor: Annotated[str | None, typer.Option("--cursor", help="Go on where a list ended.", show_default=False)] = None
 
 
 @app.command("list")
-def list_(  # noqa: PLR0913 (the options are the contract's)
-    ctx: typer.Context,
-    *,
-    statuses: Annotated[
-        list[str] | None, typer.Option("--status", help="Only these (repeatable, or by comma).", show_default=False)
-    ] = None,
-    workflow: Annotated[str | None, typer.Option("--workflow", "-w", help="Its name or id.", show_default=False)] = None,
-    since: Annotated[
-        str | None, typer.Option("--since", help="Started from then on: a time, or 2h, 7d.", show_default=False)
-    ] = None,
-    until: Annotated[str | None, typer.Option("--until", help="Started before then.", show_default=False)] = None,
-    subject: Annotated[str | None, typer.Option("--subject", help="What they are about.", show_default=False)] = None,
-    labels: Annotated[list[str] | None, typer.Option("--label", help="name=value (repeatable).", show_default=False)] = None,
-    error_codes: Annotated[
-        list[str] | None, typer.Option("--error", help="An error code (repeatable).", show_default=False)
-    ] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="At most so many.")] = 50,
-    cursor: Annotated[str | None, typer.Option("--cursor", help="Go on where a list ended.", show_default=False)] = None,
-) -> None:
+@with_options(ListOptions)
+def list_(ctx: typer.Context, options: ListOptions) -> None:
     """Runs, the newest first."""
     frame = frame_of(ctx)
     with open_place(frame) as place:
-        wanted = RunFilter(
-            statuses=_read_statuses(statuses or []),
-            workflow=workflow,
-            since_ms=None if since is None else read_time_ms(since, place.now_ms, "--since"),
-            until_ms=None if until is None else read_time_ms(until, place.now_ms, "--until"),
-            subject=subject,
-            error_codes=tuple(error_codes or ()),
-            labels=read_pairs(labels or [], "--label"),
-        )
+        wanted = _read_filter(options, place.now_ms)
+        cursor, limit = options.cursor, options.limit
         page = place.read(lambda session: list_runs(session, place.workspace_id, wanted, cursor=cursor, limit=limit))
-    frame.output.write_rows(map(describe_row, page.items), _LIST, empty="There is no such run.")
+    frame.output.write_rows(map(describe_row, page.items), LIST_COLUMNS, empty="There is no such run.")
     if page.cursor is not None:
         frame.output.say(f"There are more: --cursor {page.cursor}")
+
+
+def _read_filter(options: ListOptions, now_ms: int) -> RunFilter:
+    return RunFilter(
+        statuses=_read_statuses(options.statuses or []),
+        workflow=options.workflow,
+        since_ms=None if options.since is None else read_time_ms(options.since, now_ms, "--since"),
+        until_ms=None if options.until is None else read_time_ms(options.until, now_ms, "--until"),
+        subject=options.subject,
+        error_codes=tuple(options.error_codes or ()),
+        labels=read_pairs(options.labels or [], "--label"),
+    )
 
 
 def _read_statuses(given: list[str]) -> tuple[str, ...]:
@@ -203,27 +159,30 @@ def watch(ctx: typer.Context, run_id: RunId) -> None:
     with open_place(frame) as place:
         run = _load(place, run_id)
         history = History(run.workflow)
-        title = f"{run.header.workflow}  {run_id}"
-        progress = make_progress(history, frame.output, title, place.installation.clock)
-        try:
-            for turn in run.turns:
-                progress.update(turn)
-            while history.finished is None:
-                time.sleep(_POLL_S)
-                for turn in _read_new(place, run.header, history.last_seq):
-                    progress.update(turn)
-        finally:
-            progress.close()
-        result: JsonObject = {
-            "run_id": run_id,
-            "status": history.finished["status"],
-            "output": output_of(history, place.installation.load_blob),
-            "error": error_of(history),
-        }
-        print_result(frame.output, result, history)
-    code = exit_code_of_status(history.finished["status"])
+        _follow(frame, place, run, history)
+        assert history.finished is not None
+        status = history.finished["status"]
+        output, error = output_of(history, place.installation.load_blob), error_of(history)
+    print_result(frame.output, {"run_id": run_id, "status": status, "output": output, "error": error}, history)
+    code = exit_code_of_status(status)
     if code:
         raise CommandFailedError(code)
+
+
+def _follow(frame: Frame, place: Place, run: LoadedRun, history: History) -> None:
+    """Shows the run until it has ended."""
+    progress = make_progress(history, frame.output, f"{run.header.workflow}  {run.header.id}", place.installation.clock)
+    turns = run.turns
+    try:
+        while True:
+            for turn in turns:
+                progress.update(turn)
+            if history.finished is not None:
+                return
+            time.sleep(_POLL_S)
+            turns = _read_new(place, run.header, history.last_seq)
+    finally:
+        progress.close()
 
 
 def _load(place: Place, run_id: str) -> LoadedRun:
@@ -253,7 +212,7 @@ def events(
             turns = _read_new(place, header, stream.history.last_seq)
             made = [event.as_json() for turn in turns for event in stream.read(turn) if event.seq > after]
             if made or not is_followed:
-                frame.output.write_rows(made, _EVENTS, empty="There is no such event.")
+                frame.output.write_rows(made, EVENTS_COLUMNS, empty="There is no such event.")
             if not is_followed or stream.history.finished is not None:
                 return
             time.sleep(_POLL_S)
@@ -286,7 +245,7 @@ def _write_logs(frame: Frame, place: Place, header: RunHeader, after_no: int, st
         if not lines:
             return last_no
         shown = [describe_log(line) for line in lines if step in (None, line.step_key)]
-        frame.output.write_rows(shown, _LOGS)
+        frame.output.write_rows(shown, LOGS_COLUMNS)
         after_no = last_no
 
 
@@ -309,7 +268,7 @@ def effects(ctx: typer.Context, run_id: RunId) -> None:
     with open_place(frame) as place:
         run = _load(place, run_id)
     rows = [describe_effect(effect) for effect in read_effects(run.turns, run.workflow)]
-    frame.output.write_rows(rows, _EFFECTS, empty="The run has touched nothing outside.")
+    frame.output.write_rows(rows, EFFECTS_COLUMNS, empty="The run has touched nothing outside.")
 
 
 @app.command()

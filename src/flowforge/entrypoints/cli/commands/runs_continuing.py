@@ -7,15 +7,13 @@ from typing import Annotated
 import typer
 
 from flowforge.entrypoints.cli.arguments import read_duration_ms
+from flowforge.entrypoints.cli.carrying import Followed, carry_run, carrying_engine, exit_code_of_status, run_interruptibly
 from flowforge.entrypoints.cli.codes import ExitCode
-from flowforge.entrypoints.cli.execution import INTERRUPT_GRACE_MS, Followed, carry_run, exit_code_of_status, run_interruptibly
 from flowforge.entrypoints.cli.failures import CommandFailedError
 from flowforge.entrypoints.cli.frame import Frame, frame_of
 from flowforge.entrypoints.cli.run_place import check_run_id
-from flowforge.entrypoints.running import log_to_folder, open_engine
 from flowforge.entrypoints.wiring import Installation, open_installation
 from flowforge.kit.ids import DEFAULT_WORKSPACE_ID
-from flowforge.kit.masking import Masker
 from flowforge.runs.errors import RunEndedError
 from flowforge.runs.history import History
 from flowforge.runs.service import find_workflow, get_run, list_open_runs
@@ -87,19 +85,15 @@ def find_family(everyone: Sequence[RunHeader], roots: set[int]) -> set[int]:
 async def _carry(
     frame: Frame, installation: Installation, chosen: Sequence[RunHeader], everyone: set[int], patience_ms: int
 ) -> ExitCode:
-    masker = Masker()
     codes: list[ExitCode] = []
-    with log_to_folder(installation, masker):
-        async with open_engine(
-            installation, name="continue", takes_all=False, grace_ms=INTERRUPT_GRACE_MS, masker=masker
-        ) as engine:
-            for run_no in everyone:
-                engine.adopt(run_no)
-            for header in chosen:
-                workflow = find_workflow(installation.store, header, installation.compile_definition)
-                followed = Followed(header.no, header.id, f"{header.workflow}  {header.id}", History(workflow))
-                status = await carry_run(engine, installation, frame.output, followed, patience_ms=patience_ms)
-                codes.append(exit_code_of_status(status))
+    async with carrying_engine(installation, "continue") as engine:
+        for run_no in everyone:
+            engine.adopt(run_no)
+        for header in chosen:
+            workflow = find_workflow(installation.store, header, installation.compile_definition)
+            followed = Followed(header.no, header.id, f"{header.workflow}  {header.id}", History(workflow))
+            status = await carry_run(engine, installation, frame.output, followed, patience_ms=patience_ms)
+            codes.append(exit_code_of_status(status))
     return _worst(codes)
 
 

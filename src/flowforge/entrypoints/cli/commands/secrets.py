@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from flowforge.entrypoints.cli.arguments import read_secret_text
+from flowforge.entrypoints.cli.columns import field
 from flowforge.entrypoints.cli.frame import frame_of
-from flowforge.entrypoints.cli.output import field
 from flowforge.entrypoints.cli.place import open_place
 from flowforge.kit.values import JsonObject
 from flowforge.language.times import format_timestamp_ms

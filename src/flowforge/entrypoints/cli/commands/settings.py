@@ -4,8 +4,8 @@ from dataclasses import asdict
 
 import typer
 
+from flowforge.entrypoints.cli.columns import field
 from flowforge.entrypoints.cli.frame import frame_of
-from flowforge.entrypoints.cli.output import field
 from flowforge.kit.settings_source import describe_settings
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)

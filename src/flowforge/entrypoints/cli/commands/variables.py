@@ -5,9 +5,9 @@ from typing import Annotated
 import typer
 
 from flowforge.entrypoints.cli.arguments import STDIN, read_bytes, read_loose
+from flowforge.entrypoints.cli.columns import field
 from flowforge.entrypoints.cli.failures import UsageError
 from flowforge.entrypoints.cli.frame import frame_of
-from flowforge.entrypoints.cli.output import field
 from flowforge.entrypoints.cli.place import open_place
 from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.language.times import format_timestamp_ms

@@ -2,8 +2,8 @@
 
 from typing import Final
 
+from flowforge.entrypoints.cli.columns import Column, field, show_value, status
 from flowforge.entrypoints.cli.failures import describe_detail
-from flowforge.entrypoints.cli.output import Column, field, show_value, status
 from flowforge.kit.values import JsonObject
 from flowforge.language.times import format_timestamp_ms
 from flowforge.runs.times import format_optional_time

@@ -78,7 +78,7 @@ def _create_events() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_events_matched_at", "events", ["matched", "at"])
-    op.create_index("ix_events_workspace_id_name_at", "events", ["workspace_id", "name", "at"])
+    op.create_index("ix_events_workspace_id_name_correlation_at", "events", ["workspace_id", "name", "correlation", "at"])
 
 
 def _create_inbox() -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable, Coroutine, Generator, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,7 +13,9 @@ from flowforge.engine.executor.settling import settle
 from flowforge.entrypoints.cli.codes import ExitCode
 from flowforge.entrypoints.cli.output import Output
 from flowforge.entrypoints.cli.progress import Progress, make_progress, print_result
+from flowforge.entrypoints.running import log_to_folder, open_engine
 from flowforge.entrypoints.wiring import Installation
+from flowforge.kit.masking import Masker
 from flowforge.kit.values import JsonObject
 from flowforge.runs.history import History, decode_turn
 from flowforge.runs.types import TERMINAL_STATUSES, JournalTurn
@@ -72,6 +74,15 @@ class Follower:
     def _show(self, turn: JournalTurn) -> None:
         if turn.seq > self._followed.history.last_seq:
             self._progress.update(turn)
+
+
+@contextlib.asynccontextmanager
+async def carrying_engine(installation: Installation, name: str) -> AsyncGenerator[Engine]:
+    """An engine for the runs of one command; it leaves all others alone. Its log goes to the data folder."""
+    masker = Masker()
+    with log_to_folder(installation, masker):
+        async with open_engine(installation, name=name, takes_all=False, grace_ms=INTERRUPT_GRACE_MS, masker=masker) as engine:
+            yield engine
 
 
 async def carry_run(

@@ -47,6 +47,7 @@ class Positions:
         self._lines = [0, *(match.end() for match in _LINE_END.finditer(text))]
         self._keys: dict[Path, int] = {}
         self._values: dict[Path, Span] = {}
+        self._walk: _Walk | None = None
 
     def set_key(self, path: Path, start: int) -> None:
         self._keys[path] = start
@@ -72,29 +73,37 @@ class Positions:
             return self.find_key(path[:-1]) if path else Place(1, 1)
         if offset is None or span.style is None:
             return self.place(span.start)
-        return self.place(_locate(self._text, span, offset))
+        if self._walk is None or self._walk.span is not span or self._walk.offset > offset:
+            self._walk = _begin_walk(self._text, span)
+        return self.place(self._walk.go_to(self._text, offset))
 
 
-def _locate(text: str, span: Span, offset: int) -> int:
-    """The index in `text` of the value's character number `offset`."""
-    index = span.start
-    if span.style is Style.BLOCK:
-        header_end = _LINE_END.search(text, index)
-        return _walk(text, header_end.end() if header_end else index, span.end, offset, escapes=False, block=True)
-    if span.style is Style.PLAIN:
-        return _walk(text, index, span.end, offset, escapes=False)
-    return _walk(text, index + 1, span.end - 1, offset, escapes=span.style is Style.DOUBLE, quotes=span.style is Style.SINGLE)
+@dataclass(slots=True)
+class _Walk:
+    """How far a scalar was walked: the value's character number `offset` stands at `index`. Later offsets go on from there."""
+
+    span: Span
+    index: int
+    indent: int | None
+    offset: int = 0
+
+    def go_to(self, text: str, offset: int) -> int:
+        style = self.span.style
+        end = self.span.end if style in (Style.PLAIN, Style.BLOCK) else self.span.end - 1
+        escapes, quotes = style is Style.DOUBLE, style is Style.SINGLE
+        while self.offset < offset and self.index < end:
+            self.index = _step(text, self.index, end, escapes=escapes, quotes=quotes, indent=self.indent)
+            self.offset += 1
+        return min(self.index, end)
 
 
-def _walk(text: str, index: int, end: int, offset: int, *, escapes: bool, quotes: bool = False, block: bool = False) -> int:
-    """Steps over `offset` characters of the value. A line's end with the indentation behind it counts as one character."""
-    index = _skip_indent(text, index, end) if block else index
-    indent = index - text.rfind("\n", 0, index) - 1 if block else None
-    for _ in range(offset):
-        if index >= end:
-            return end
-        index = _step(text, index, end, escapes=escapes, quotes=quotes, indent=indent)
-    return min(index, end)
+def _begin_walk(text: str, span: Span) -> _Walk:
+    """At the first character of the value. A line's end with the indentation behind it counts as one character."""
+    if span.style is not Style.BLOCK:
+        return _Walk(span, span.start if span.style is Style.PLAIN else span.start + 1, None)
+    header_end = _LINE_END.search(text, span.start)
+    index = _skip_indent(text, header_end.end() if header_end else span.start, span.end)
+    return _Walk(span, index, index - text.rfind("\n", 0, index) - 1)
 
 
 def _step(text: str, index: int, end: int, *, escapes: bool, quotes: bool, indent: int | None) -> int:

@@ -1,0 +1,178 @@
+"""`python -m bench`: measures the engine, the floor and the peer in turns, prints the table, writes the page.
+
+`--quick` makes everything tiny: whether the bench works, not how fast the engine is. `--only W1,W4` leaves the rest out.
+"""
+
+import argparse
+import asyncio
+import shutil
+import sys
+from collections.abc import AsyncGenerator, Callable
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+from bench import workloads
+from bench.engine_adapter import EngineUnderTest, open_engine_under_test
+from bench.floor import Floor, open_floor
+from bench.peer import PeerProcess, open_peer
+from bench.report import Results, Subject, render_table, write_page
+from bench.sizes import QUICK, Sizes
+
+ROOT: Final = Path(__file__).parents[1]
+ALL: Final = ("W1", "W2", "W4", "W5", "W6", "W7")
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One session of measuring: everything that takes turns."""
+
+    sizes: Sizes
+    results: Results
+    engine: EngineUnderTest
+    floor: Floor
+    peer: PeerProcess | None
+    folder: Path
+
+    async def ask_peer(self, figure: str, workload: str, *numbers: int, convert: Callable[[float], float]) -> None:
+        """One round of the peer, off the loop: the engine's heart must beat meanwhile."""
+        if self.peer is not None:
+            seconds = await asyncio.to_thread(self.peer.measure_s, workload, *numbers)
+            self.results.add(f"{figure} {workload}", Subject.PEER, convert(seconds))
+
+
+def to_ms(seconds: float) -> float:
+    return seconds * 1_000
+
+
+async def run_w1(session: Session) -> None:
+    steps, results = session.sizes.w1_steps, session.results
+    for number in range(session.sizes.w1_rounds):
+        results.add("W1", Subject.FLOOR, to_ms(session.floor.measure_sequence_s(steps)))
+        results.add("W1", Subject.ENGINE, await workloads.measure_sequence_ms(session.engine, steps))
+        results.add("W1p", Subject.ENGINE, await workloads.measure_sequence_ms(session.engine, steps, is_pure=True))
+        if number < session.sizes.peer_rounds:
+            await session.ask_peer("W1", "w1", steps, convert=to_ms)
+            await session.ask_peer("W1", "w1_async", steps, convert=to_ms)
+    results.choose_peer("W1", ("w1", "w1_async"), is_rate=False)
+
+
+async def run_w2(session: Session) -> None:
+    sizes, results = session.sizes, session.results
+    peer_steps = sizes.w2_peer_runs * sizes.w2_steps
+    for _ in range(sizes.w2_rounds):
+        results.add(
+            "W2", Subject.FLOOR, sizes.w2_runs * sizes.w2_steps / session.floor.measure_many_s(sizes.w2_runs, sizes.w2_steps)
+        )
+        results.add("W2", Subject.ENGINE, await workloads.measure_many(session.engine, sizes.w2_runs, sizes.w2_steps))
+        for workload in ("w2", "w2_async"):
+            await session.ask_peer(
+                "W2", workload, sizes.w2_peer_runs, sizes.w2_steps, convert=lambda seconds: peer_steps / seconds
+            )
+    results.choose_peer("W2", ("w2", "w2_async"), is_rate=True)
+
+
+async def run_w4(session: Session) -> None:
+    items, results = session.sizes.w4_items, session.results
+    for number in range(session.sizes.w4_rounds):
+        results.add("W4", Subject.FLOOR, to_ms(session.floor.measure_fan_out_s(items)))
+        results.add("W4", Subject.ENGINE, await workloads.measure_fan_out_ms(session.engine, items))
+        if number < session.sizes.peer_rounds:
+            await session.ask_peer("W4", "w4_async", items, convert=to_ms)
+    results.choose_peer("W4", ("w4_async",), is_rate=False)
+
+
+async def run_w5(session: Session) -> None:
+    kib, seconds = await workloads.measure_sleepers(session.engine, session.sizes.w5_sleepers)
+    session.results.add("W5 memory", Subject.ENGINE, kib)
+    session.results.add("W5 wake", Subject.ENGINE, seconds)
+
+
+async def run_w6(session: Session) -> None:
+    folder = session.folder / "fresh"
+    await asyncio.to_thread(workloads.measure_fresh_process, folder)  # makes the data folder, which is no part of the figure
+    for _ in range(session.sizes.w6_rounds):
+        mib, seconds = await asyncio.to_thread(workloads.measure_fresh_process, folder)
+        session.results.add("W6 memory", Subject.ENGINE, mib)
+        session.results.add("W6 start", Subject.ENGINE, seconds)
+
+
+async def run_w7(session: Session) -> None:
+    sizes, results = session.sizes, session.results
+    results.add("W7 steps", Subject.ENGINE, await workloads.measure_long_run(session.engine, sizes.w7_outer, sizes.w7_inner))
+    ratio, list_ms = await workloads.measure_full_store(session.folder, sizes)
+    results.add("W7 start", Subject.ENGINE, ratio)
+    results.add("W7 list", Subject.ENGINE, list_ms)
+
+
+RUNNERS: Final = {"W1": run_w1, "W2": run_w2, "W4": run_w4, "W5": run_w5, "W6": run_w6, "W7": run_w7}
+
+
+@asynccontextmanager
+async def open_session(folder: Path, sizes: Sizes, peer_python: Path | None) -> AsyncGenerator[Session]:
+    for name in ("engine", "floor", "peer", "fresh", "empty-store"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    with ExitStack() as stack:
+        floor = stack.enter_context(open_floor(folder / "floor"))
+        peer = None if peer_python is None else stack.enter_context(open_peer(peer_python, folder / "peer"))
+        async with open_engine_under_test(folder / "engine") as engine:
+            yield Session(sizes, Results(), engine, floor, peer, folder)
+
+
+def find_peer_python(folder: Path) -> Path | None:
+    """The Python of the peer's environment: its own under the bench's folder, or ours where the peer is installed beside us."""
+    own = folder / "peer-venv" / "bin" / "python"
+    if own.exists():
+        return own
+    return Path(sys.executable) if find_spec("dbos") is not None else None
+
+
+def parse_arguments(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="tiny sizes: does the bench work?")
+    parser.add_argument("--only", default=",".join(ALL), help="workloads, by comma")
+    parser.add_argument("--folder", type=Path, default=ROOT / "build" / "bench", help="where the databases lie")
+    parser.add_argument("--peer-python", type=Path, help="Python of an environment with DBOS")
+    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "benchmarks.md", help="the page to write")
+    return parser.parse_args(arguments)
+
+
+async def run(options: argparse.Namespace) -> None:
+    sizes = QUICK if options.quick else Sizes()
+    wanted = options.only.split(",")
+    peer_python = options.peer_python or find_peer_python(options.folder)
+    options.folder.mkdir(parents=True, exist_ok=True)
+    async with open_session(options.folder, sizes, peer_python) as session:
+        for name in wanted:
+            print(f"measuring {name}", file=sys.stderr, flush=True)
+            await RUNNERS[name](session)
+    numbers = {**asdict(sizes), "w7_steps": sizes.w7_outer * sizes.w7_inner}
+    table = render_table(session.results, numbers)
+    print(table)
+    notes = ROOT / "bench" / "notes.md"
+    write_page(
+        options.output,
+        table,
+        folder=options.folder,
+        versions={}
+        if session.peer is None
+        else {"DBOS": f"{session.peer.versions['dbos']} on SQLite {session.peer.versions['sqlite']}"},
+        remarks=list_remarks(sizes, has_peer=session.peer is not None),
+        notes=notes.read_text(encoding="utf-8") if notes.exists() else "",
+    )
+
+
+def list_remarks(sizes: Sizes, *, has_peer: bool) -> list[str]:
+    if not has_peer:
+        return ["DBOS was not installed, so nothing was measured beside the engine but the floor."]
+    return [
+        f"W1, W4: median of {sizes.w1_rounds} and {sizes.w4_rounds} rounds, of DBOS {sizes.peer_rounds}.",
+        f"W2: DBOS ran {sizes.w2_peer_runs} runs of {sizes.w2_steps} steps instead of {sizes.w2_runs}; the figure is a rate.",
+        "DBOS: its steps return at once too; W1 and W2 in threads and as coroutines, the better one counts; W4 as coroutines.",
+    ]
+
+
+if __name__ == "__main__":
+    asyncio.run(run(parse_arguments(sys.argv[1:])))

@@ -1,0 +1,104 @@
+"""The plan of every statement that the store sends, seen while it does all it can do: by an index, never by a scan or a sort."""
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+from tests.support.stores import Shop, do_everything
+
+from flowforge.engine.sqlite.store import SqliteStore
+
+TABLES = (
+    "runs",
+    "journal",
+    "snapshots",
+    "queue",
+    "inbox",
+    "waits",
+    "events",
+    "slots",
+    "rates",
+    "run_labels",
+    "step_logs",
+    "definitions",
+)
+"""All but `workers`, which is small."""
+ALIASES = ("r", "j", "s", "q", "i")
+
+
+@pytest.fixture
+def statements(shop: Shop, store: SqliteStore) -> list[str]:
+    seen: dict[str, None] = {}
+    for connection in (store._connection, store._beats):  # pyright: ignore[reportPrivateUsage]
+        connection.set_trace_callback(seen.setdefault)
+    do_everything(shop)
+    for connection in (store._connection, store._beats):  # pyright: ignore[reportPrivateUsage]
+        connection.set_trace_callback(None)
+    return [text for text in seen if re.match(r"SELECT|UPDATE|DELETE|INSERT", text)]
+
+
+def explain(store: SqliteStore, statements: list[str]) -> Iterator[tuple[str, list[str]]]:
+    with closing(sqlite3.connect(store.path)) as connection:
+        for text in statements:
+            yield text, [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {text}")]
+
+
+def test_no_statement_scans_a_table_that_grows(statements: list[str], store: SqliteStore):
+    names = {*TABLES, *ALIASES}
+    scans = [(text, line) for text, plan in explain(store, statements) for line in plan if is_scan(line, names)]
+    assert scans == []
+    assert len(statements) > 60
+
+
+def is_scan(line: str, names: set[str]) -> bool:
+    found = re.match(r"SCAN (?:TABLE )?(\w+)", line)
+    return found is not None and found[1] in names
+
+
+def test_no_statement_sorts_but_those_of_few_rows(statements: list[str], store: SqliteStore):
+    sorted_ones = [text for text, plan in explain(store, statements) if any("TEMP B-TREE" in line for line in plan)]
+    # The owner's mail; the holders and waiting runs of one scope that cancels its oldest; who waits for one event.
+    allowed = ("FROM runs r CROSS JOIN inbox i", "ORDER BY since, run_no LIMIT 1", "FROM waits WHERE")
+    assert [text for text in sorted_ones if not any(part in text for part in allowed)] == []
+
+
+EXPECTED = {
+    "append": ("INSERT INTO journal", ""),
+    "states": ("SELECT no, epoch, mail, crashes FROM runs", "runs USING INTEGER PRIMARY KEY"),
+    "finish": ("UPDATE runs SET owner=NULL, status=v.column2, finished_at", "runs USING INTEGER PRIMARY KEY"),
+    "release": ("UPDATE runs SET owner=NULL, status=v.column2, (events", "journal_1 (run_no=? AND seq>?)"),
+    "claim": ("SELECT run_no, suspect, priority, due_at, cause", "(workspace_id=? AND suspect=? AND priority=? AND due_at<?)"),
+    "groups": ("SELECT workspace_id, suspect, priority, due_at FROM queue WHERE workspace_id>", "(workspace_id>?)"),
+    "last seq": (
+        "SELECT no, id, workspace_id, epoch, crashes, mail, (SELECT max(seq)",
+        "COVERING INDEX sqlite_autoindex_journal_1 (run_no=?)",
+    ),
+    "load": ("SELECT j.run_no, j.seq", "journal_1 (run_no=? AND seq>?)"),
+    "next due": ("SELECT min(due_at)", "COVERING INDEX ix_queue_due_at"),
+    "deliver": ("SELECT 1 FROM inbox", "(run_no=? AND dedup=?)"),
+    "mail": ("SELECT i.no", "ix_runs_owner (owner=?)"),
+    "expire": ("SELECT no FROM runs WHERE owner", "COVERING INDEX ix_runs_owner (owner=?)"),
+    "slots": ("SELECT n FROM slots", "COVERING INDEX sqlite_autoindex_slots_1 (scope=?)"),
+    "wake": (
+        "SELECT slot_limit FROM queue WHERE scope='wf' AND due_at",
+        "ix_queue_scope_due_at_priority_since (scope=? AND due_at=?)",
+    ),
+    "known start": ("SELECT id, no FROM runs WHERE workspace_id", "(workspace_id=? AND dedup=?)"),
+    "known child": ("SELECT id, no FROM runs WHERE parent_no", "(parent_no=? AND parent_key=?)"),
+    "publish": ("SELECT run_no FROM waits", "(workspace_id=? AND name=? AND correlation=?)"),
+    "look back": (
+        "SELECT at, no, CAST(body AS BLOB), sender FROM events",
+        "(workspace_id=? AND name=? AND correlation=? AND at>?)",
+    ),
+    "prune": ("SELECT no, id, events FROM runs WHERE finished_at", "ix_runs_finished_at (finished_at<?)"),
+}
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_hot_statement_goes_by_its_index(statements: list[str], store: SqliteStore, name: str):
+    begin, expected = EXPECTED[name]
+    plans = [plan for text, plan in explain(store, statements) if " ".join(text.split()).startswith(begin)]
+    assert plans, f"nothing begins with {begin}"
+    assert any(expected in " ".join(plan) for plan in plans)

@@ -5,10 +5,6 @@ import pytest
 from flowforge.kit.crashpoint import CRASH_POINTS, crash_hook, crashpoint
 
 
-def test_crash_point_does_nothing_without_a_hook():
-    crashpoint("CP01")
-
-
 def test_hook_is_called_with_each_name_until_the_block_ends():
     reached: list[str] = []
     with crash_hook(reached.append):

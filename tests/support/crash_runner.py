@@ -15,14 +15,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, cast
 
+from tests.support.checker import Acknowledged, Request, Witnesses, check
+from tests.support.lab import QUICK, WORKSPACE, Lab
+from tests.support.scenarios import SCENARIOS, Scenario
+
 from flowforge.engine.births import StartRequest
 from flowforge.engine.executor.settling import settle
 from flowforge.kit.border import encode
 from flowforge.kit.crashpoint import crash_hook
 from flowforge.kit.values import JsonObject, JsonValue
-from tests.support.checker import Acknowledged, Request, Witnesses, check
-from tests.support.lab import QUICK, WORKSPACE, Lab
-from tests.support.scenarios import SCENARIOS, Scenario
 
 DIED: Final = 137
 PATIENCE_S: Final = 20.0
@@ -45,7 +46,7 @@ class Life:
             WORKSPACE, pinned, {"text": "x" * 300_000} if "input.text" in self._scenario.document else {}, "user:t"
         )
         started = await lab.engine.start(replace_dedup(request))
-        run_no = find_run(lab.database, started.run_id)
+        run_no = started.run_no
         self._acknowledge(started.run_id, "start")
         async with asyncio.timeout(PATIENCE_S):
             await self._send(lab, run_no, started.run_id)
@@ -72,11 +73,6 @@ def replace_dedup(request: StartRequest) -> StartRequest:
     from dataclasses import replace  # kept beside its only use
 
     return replace(request, dedup="the-one-start")
-
-
-def find_run(database: Path, run_id: str) -> int:
-    with sqlite3.connect(database) as connection:
-        return int(connection.execute("SELECT no FROM runs WHERE id=?", (run_id,)).fetchone()[0])
 
 
 def fork_life(folder: Path, scenario: Scenario, hook: Callable[[str], None] | None) -> int:

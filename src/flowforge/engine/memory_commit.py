@@ -125,7 +125,7 @@ class Commit:
     def _bear(self, new: NewRun, *, may_reject: bool) -> TurnResult:
         known = self._find_known(new)
         if known is not None:
-            return TurnResult(Verdict.DUPLICATE, known.new.id)
+            return TurnResult(Verdict.DUPLICATE, known.new.id, run_no=known.new.no)
         owner = new.owner if new.owner is not None and self.tables.is_alive(new.owner) else None
         slot = None if new.slot is None or self.limits.is_below_holder(new.parent_no, new.slot.scope) else new.slot
         if slot is None:

@@ -177,6 +177,8 @@ class TurnResult:
 
     verdict: Verdict
     run_id: str | None = None
+    run_no: int | None = None
+    """Of a duplicate: the run that is there."""
     children: Sequence[Verdict] = ()
     problem: str | None = None
 

@@ -48,6 +48,7 @@ _FIELDS: Final = (
     FaultCode(
         "duration", "A length of time is malformed, zero, negative or too long.", "Write it like 30s, 5m, 1h30m, 7d or PT30S."
     ),
+    FaultCode("time", "A moment is malformed or has no zone.", "Write it like 2030-01-31T07:00:00Z."),
     FaultCode("rate", "A rate is malformed.", "Write it like 10/s, 100/5m or 1000/h."),
     FaultCode("name_invalid", "A name has characters that are not allowed, or means something else.", "Choose another name."),
     FaultCode("id_invalid", "The id of a step or trigger is not allowed.", "Use small letters, digits and underscores."),

@@ -22,6 +22,7 @@ from flowforge.language.shapes import (
     OrExpression,
     Templated,
     Text,
+    Time,
     Whole,
 )
 
@@ -246,7 +247,7 @@ def _waiting() -> tuple[FlowKind, ...]:
                     Field("for", _DURATION_TEXT, "How long to wait."),
                     Field(
                         "until",
-                        Templated(text_only=True),
+                        OrExpression(Time()),
                         "The time to wait for (RFC 3339 with a zone); a past one goes at once.",
                     ),
                     Field("signal", Templated(text_only=True), "The name of the signal to wait for."),

@@ -69,6 +69,15 @@ class TestF21:
         assert shop.append(run, 2, body=b'["other"]').verdict is Verdict.STALE
 
 
+def test_f21_release_whose_answer_was_lost_is_known_though_mail_came_since(shop: Shop, store: Store):
+    run = shop.started()
+    turn = replace(shop.turn(run, 2), release=Release("waiting", FAR_FUTURE_MS, "{}"))
+    shop.commit(turn)
+    shop.send(run)
+    assert shop.commit(turn).verdict is Verdict.DONE
+    assert [one.run_no for one in shop.claim()] == [run.no]
+
+
 def test_f22_broken_commit_leaves_nothing_behind(shop: Shop, store: Store):
     parent = shop.started()
     child = replace(shop.new(slot=SlotScope("wf", 1, "queue")), parent_no=parent.no, parent_key="call#1")

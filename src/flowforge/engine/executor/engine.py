@@ -29,6 +29,7 @@ from flowforge.engine.why import explain_state, run_status
 from flowforge.kit.border import encode
 from flowforge.kit.clock import Clock
 from flowforge.kit.crashpoint import crashpoint
+from flowforge.kit.errors import InvariantError
 from flowforge.kit.ids import make_id
 from flowforge.kit.masking import Masker
 from flowforge.kit.objects import ObjectStore
@@ -198,9 +199,13 @@ class Engine:
         if result.verdict is Verdict.REJECTED:
             raise StartRejectedError(name, limit)
         self.parts.metrics.runs_started.inc()
-        if result.verdict is Verdict.DONE and no not in self.lives:
+        if result.verdict is Verdict.UNSTORABLE:
+            raise InvariantError(f"The start could not be stored: {result.problem}")
+        if result.run_no is not None:
+            self.adopt(result.run_no)
+        elif result.verdict is Verdict.DONE and no not in self.lives:
             self.poke()
-        return Started(result.run_id or run_id, no, result.verdict)
+        return Started(result.run_id or run_id, result.run_no or no, result.verdict)
 
     # --- turns ---------------------------------------------------------------------------------------------------------------
 
@@ -332,6 +337,12 @@ class Engine:
                 self.parts.metrics.stale_epoch.inc()
                 logger.warning("Another worker has taken the run over; stale_epoch.", run=live.state.run_id, epoch=live.epoch)
             self._drop(live)
+            if result.verdict is Verdict.UNSTORABLE and turn.start is None:
+                reason = f"A turn could not be stored: {result.problem}"
+                logger.error(
+                    "A turn could not be stored: a fault of ours. The run is set aside.", run=live.state.run_id, cause=reason
+                )
+                self.set_aside(live.no, live.epoch, live.state.mail_seen, reason)
 
     def _on_durable(self, live: LiveRun, sheet: TurnSheet, turn: Turn, later: list[Work]) -> None:
         if sheet.events and self.watch.is_watched(live.no):

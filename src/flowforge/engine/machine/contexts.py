@@ -136,21 +136,19 @@ def roots_of(state: RunState, scope: Scope) -> dict[str, JsonValue | Lazy]:
 
 
 def _add_iteration(state: RunState, scope: Scope, roots: dict[str, JsonValue | Lazy]) -> None:
-    """`item`, `index` and `previous` are those of the nearest loop."""
+    """`index` and `previous` are those of the nearest loop, `item` that of the nearest foreach."""
     inner: Scope | None = scope
-    while inner is not None and inner.loop is None:
+    while inner is not None:
+        loop = inner.loop
+        if loop is not None and "index" not in roots:
+            roots["index"] = inner.item_index
+            roots["previous"] = read_value(state, loop.values.get(inner.item_index - 1))
+        if loop is not None and loop.items is not None:
+            items = loop.items
+            values = cast("list[JsonValue]", read_value(state, items)) if isinstance(items, Blob) else items
+            roots["item"] = values[inner.item_index]
+            return
         inner = inner.parent
-    if inner is None or inner.loop is None:
-        return
-    loop = inner.loop
-    items = loop.items
-    if isinstance(items, Blob):
-        items = cast("list[JsonValue]", read_value(state, items))
-    if items is not None:
-        roots["item"] = items[inner.item_index]
-    roots["index"] = inner.item_index
-    previous = loop.values.get(inner.item_index - 1)
-    roots["previous"] = read_value(state, previous)
 
 
 def context_of(state: RunState, scope: Scope, key: str, now_ms: int) -> Context:

@@ -39,7 +39,7 @@ class Births:
         """Takes the run into the commit unless it is known, or its limit is full and it may be rejected."""
         known = self._find_known(new)
         if known is not None:
-            return TurnResult(Verdict.DUPLICATE, known)
+            return TurnResult(Verdict.DUPLICATE, known[0], run_no=known[1])
         owner = new.owner if new.owner is not None and self._is_alive(new.owner) else None
         if new.slot is None or self._is_below_holder(new, new.slot.scope):
             return self._bear(new, owner)
@@ -55,17 +55,17 @@ class Births:
         write_rows(self.connection, _LABEL, self.labels)
         write_rows(self.connection, _QUEUE, self.queued)
 
-    def _find_known(self, new: NewRun) -> str | None:
+    def _find_known(self, new: NewRun) -> tuple[str, int] | None:
         if new.dedup is not None and (known := self._look_up(_BY_DEDUP, new.workspace_id, new.dedup, new)):
             return known
         if new.parent_no is not None and new.parent_key is not None:
             return self._look_up(_BY_PARENT, new.parent_no, new.parent_key, new)
         return None
 
-    def _look_up(self, statement: str, owner: str | int, name: str, new: NewRun) -> str | None:
+    def _look_up(self, statement: str, owner: str | int, name: str, new: NewRun) -> tuple[str, int] | None:
         known = self.names.get((owner, name)) or self.connection.execute(statement, (owner, name)).fetchone()
         # A run is no duplicate of itself: the unique keys will tell that this commit came twice.
-        return None if known is None or known[1] == new.no else known[0]
+        return None if known is None or known[1] == new.no else (known[0], known[1])
 
     def _is_alive(self, worker: int) -> bool:
         if worker not in self.alive:

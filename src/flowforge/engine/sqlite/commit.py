@@ -99,7 +99,7 @@ class _Batch:
         if state is None or state[0] != turn.epoch:
             return find_stored(self.connection, turn) or TurnResult(Verdict.STALE)
         if (turn.finish is not None or turn.release is not None) and state[1] != turn.mail_seen:
-            return TurnResult(Verdict.MAIL)
+            return find_stored(self.connection, turn) or TurnResult(Verdict.MAIL)
         return None
 
     def _write(self, turns: Sequence[Turn], births: Births) -> None:

@@ -8,15 +8,14 @@ import typer
 
 from flowforge.engine.births import DEFAULT_PRIORITY, StartRequest
 from flowforge.engine.events import PinnedVersion
-from flowforge.engine.executor import Engine, Started
-from flowforge.engine.store import Verdict
+from flowforge.engine.executor import Started
 from flowforge.entrypoints.cli.arguments import read_duration_ms, read_json, read_pairs, set_paths
 from flowforge.entrypoints.cli.carrying import Followed, carry_run, carrying_engine, exit_code_of_status, run_interruptibly
 from flowforge.entrypoints.cli.codes import ExitCode
 from flowforge.entrypoints.cli.failures import CommandFailedError, format_detail
 from flowforge.entrypoints.cli.frame import ACTOR, Frame, frame_of
 from flowforge.entrypoints.cli.options import with_options
-from flowforge.entrypoints.cli.starting import Pinned, find_run, pin_target, start_detached
+from flowforge.entrypoints.cli.starting import Pinned, pin_target, start_detached
 from flowforge.entrypoints.wiring import Installation, open_installation
 from flowforge.kit.ids import DEFAULT_WORKSPACE_ID
 from flowforge.kit.settings import Settings
@@ -119,7 +118,7 @@ async def _carry(frame: Frame, installation: Installation, request: StartRequest
         async with carrying_engine(installation, "run") as engine:
             started = await engine.start(request)
             title = f"{pinned.workflow.title}  {started.run_id}"
-            run_no = await _find_run_no(engine, installation, started)
+            run_no = started.run_no
             followed = Followed(run_no, started.run_id, title, History(pinned.workflow))
             status = await carry_run(engine, installation, frame.output, followed, patience_ms=patience_ms)
     except asyncio.CancelledError:
@@ -127,11 +126,3 @@ async def _carry(frame: Frame, installation: Installation, request: StartRequest
             frame.output.say(f"Interrupted; `flowforge runs continue {started.run_id}` goes on where it was.")
         raise
     return exit_code_of_status(status)
-
-
-async def _find_run_no(engine: Engine, installation: Installation, started: Started) -> int:
-    if started.verdict is not Verdict.DUPLICATE:
-        return started.run_no
-    header = await find_run(installation, started.run_id)
-    engine.adopt(header.no)
-    return header.no

@@ -63,6 +63,23 @@ class Shelf:
         return {name: self.variables[name] for name in names if name in self.variables}
 
 
+class ShiftedClock:
+    """The machine's clock with its wall time moved on by a test; what waits in the database for a time then comes at once."""
+
+    def __init__(self) -> None:
+        self._clock = SystemClock()
+        self._shift_ms = 0
+
+    def now_ms(self) -> int:
+        return self._clock.now_ms() + self._shift_ms
+
+    def monotonic_s(self) -> float:
+        return self._clock.monotonic_s()
+
+    def advance(self, duration_ms: int) -> None:
+        self._shift_ms += duration_ms
+
+
 def make_registry() -> Registry:
     """The operations of the test world."""
     registry = Registry()
@@ -76,7 +93,8 @@ class Lab:
     def __init__(self, folder: Path, settings: EngineSettings = QUICK, clock: Clock | None = None) -> None:
         self.folder = folder
         self.settings = settings
-        self.clock = clock or SystemClock()
+        self.clock = clock or ShiftedClock()
+        self.rivals: list[tuple[Engine, Store]] = []
         self.database = folder / "flowforge.db"
         self.book = EffectBook(folder / "effects.jsonl")
         self.registry = make_registry()
@@ -93,8 +111,24 @@ class Lab:
     def make_engine(self, **changes: Any) -> Engine:
         """Another engine on the same database; `changes` to its settings."""
         self.shelf.store = self.store
+        return self._make_engine(self.store, **changes)
+
+    async def open_rival(self, **changes: Any) -> Engine:
+        """A second worker beside the first, with a connection of its own, as another process would have it."""
+        store = self.open_store()
+        rival = self._make_engine(store, **changes)
+        await rival.open()
+        self.rivals.append((rival, store))
+        return rival
+
+    def advance(self, duration_ms: int) -> None:
+        """Moves the wall clock on."""
+        assert isinstance(self.clock, ShiftedClock)
+        self.clock.advance(duration_ms)
+
+    def _make_engine(self, store: Store, **changes: Any) -> Engine:
         parts = EngineParts(
-            store=self.store,
+            store=store,
             registry=self.registry,
             versions=self.shelf,
             vault=self.shelf,
@@ -167,6 +201,9 @@ class Lab:
         await self.engine.open()
 
     async def close(self) -> None:
+        for rival, store in self.rivals:
+            await rival.close(1_000)
+            store.close()
         await self.engine.close(1_000)
         self.store.close()
 

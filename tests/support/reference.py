@@ -6,12 +6,11 @@ Time is virtual: effects take none, and when nothing is in flight the clock jump
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from enum import Enum, auto
 from functools import partial
 
 from tests.support.effect_oracle import Fails, Oracle, Outcome, Succeeds, output_of
 from tests.support.fates import Fate, Prediction, delay_ms, duration_ms, is_retried, may_retry
+from tests.support.playing import Broken, Cancelled, Loop, Scope, Stopped, Timer, Verdict
 
 from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.language.expressions import Context, ExpressionError, Template
@@ -34,66 +33,6 @@ from flowforge.language.graph import (
 )
 
 
-@dataclass(slots=True)
-class _Scope:
-    """One graph being played: the run's, an iteration's, or a handler's. `roots`: what expressions see besides the steps."""
-
-    prefix: str
-    graph: Graph
-    roots: dict[str, JsonValue]
-    outer: "_Scope | None" = None
-    loop: "_Loop | None" = None
-    number: int = 0
-
-
-@dataclass(slots=True)
-class _Loop:
-    scope: _Scope
-    step: Step
-    action: Foreach | Repeat
-    items: list[JsonValue]
-    values: dict[int, JsonValue] = field(default_factory=dict[int, JsonValue])
-    errors: dict[int, JsonObject] = field(default_factory=dict[int, JsonObject])
-    open: dict[int, _Scope] = field(default_factory=dict[int, _Scope])
-    opened: int = 0
-    is_over: bool = False
-    is_pausing: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Timer:
-    due_ms: int
-    kind: str
-    key: str
-    scope: _Scope
-    step: Step
-
-
-class _Verdict(Enum):
-    START = auto()
-    SKIP = auto()
-    NOT_YET = auto()
-
-
-class _Broken(Exception):
-    """A failure that nothing in its graph handles."""
-
-    def __init__(self, error: JsonObject, status: str = "failed") -> None:
-        super().__init__(str(error))
-        self.error = error
-        self.status = status
-
-
-class _Stopped(Exception):
-    def __init__(self, output: JsonValue) -> None:
-        super().__init__()
-        self.output = output
-
-
-class _Cancelled(Exception):
-    pass
-
-
 def predict(workflow: Workflow, input_: JsonValue, oracle: Oracle) -> Prediction:
     """How the run of `workflow` must end if the world answers as `oracle` says."""
     return _Play(workflow, input_, oracle).play()
@@ -109,25 +48,25 @@ class _Play:
         self.is_choice = False
         self.result = Prediction()
         self.fates = self.result.fates
-        self.flying: dict[str, tuple[_Scope, Step]] = {}
+        self.flying: dict[str, tuple[Scope, Step]] = {}
         self.again: set[str] = set()
-        self.timers: list[_Timer] = []
-        self.loops: dict[str, _Loop] = {}
+        self.timers: list[Timer] = []
+        self.loops: dict[str, Loop] = {}
         self.parameters: dict[str, JsonValue] = {}
         self.to_undo: list[tuple[str, Compensation, JsonValue | ExpressionError]] = []
 
     def play(self) -> Prediction:
-        main = _Scope("", self.workflow.graph, {"input": self.input, "run": {}})
+        main = Scope("", self.workflow.graph, {"input": self.input, "run": {}})
         result = self.result
         try:
             self.play_graph(main)
             if self.workflow.output is not None:
                 result.output = self.evaluate(self.workflow.output, main)
-        except _Stopped as stopped:
+        except Stopped as stopped:
             result.output = stopped.output
-        except _Cancelled:
+        except Cancelled:
             result.status = "cancelled"
-        except _Broken as broken:
+        except Broken as broken:
             result.status, result.error = broken.status, broken.error
         except ExpressionError as error:
             result.status, result.error = "failed", error_value(error)
@@ -141,25 +80,25 @@ class _Play:
             result.status, result.error, result.output = "failed", broken_finally, None
         return result
 
-    def play_handler(self, name: str, graph: Graph | None, main: _Scope) -> JsonObject | None:
+    def play_handler(self, name: str, graph: Graph | None, main: Scope) -> JsonObject | None:
         """Plays `on_failure` or `finally`; gives the error that broke it."""
         if graph is None:
             return None
         run: JsonObject = {"status": self.result.status, "error": self.result.error}
         try:
-            self.play_graph(_Scope(f"~{name}/", graph, {**main.roots, "run": run}, outer=main))
-        except _Broken as broken:
+            self.play_graph(Scope(f"~{name}/", graph, {**main.roots, "run": run}, outer=main))
+        except Broken as broken:
             self.abort(f"~{name}/")
             return broken.error
         return None
 
-    def play_graph(self, scope: _Scope) -> None:
+    def play_graph(self, scope: Scope) -> None:
         is_main = scope.prefix == ""
         deadline_ms = self.workflow.timeout_ms if is_main else None
         while True:
             self.settle(scope)
             if is_main and self.oracle.cancel_after == self.landed and not self.is_over(scope):
-                raise _Cancelled
+                raise Cancelled
             if self.flying:
                 self.land_next()
             elif self.timers:
@@ -174,14 +113,14 @@ class _Play:
         if deadline_ms is not None and deadline_ms <= due_ms:
             self.note_break()
             self.now_ms = deadline_ms
-            raise _Broken({"code": "run_timeout"}, "timed_out")
+            raise Broken({"code": "run_timeout"}, "timed_out")
         self.now_ms = due_ms
         for timer in due:
             if timer in self.timers:
                 self.timers.remove(timer)
                 self.fire(timer)
 
-    def fire(self, timer: _Timer) -> None:
+    def fire(self, timer: Timer) -> None:
         match timer.kind:
             case "retry":
                 self.again.add(timer.key)
@@ -193,7 +132,7 @@ class _Play:
                 self.abort(timer.key + ".")
                 self.fail(timer.scope, timer.step, {"code": "timeout"})
 
-    def settle(self, scope: _Scope) -> None:
+    def settle(self, scope: Scope) -> None:
         """Does all that can be done without the world, always the first thing in the list's order.
 
         Where there is more than one thing to do in the same instant, the language leaves open which failure or end comes first.
@@ -211,23 +150,23 @@ class _Play:
         """Something ends early, or a race is decided, in an instant in which something else could have come first."""
         self.result.is_open_to_order = self.result.is_open_to_order or self.is_choice
 
-    def skip_lost(self, scope: _Scope) -> bool:
+    def skip_lost(self, scope: Scope) -> bool:
         """Skips steps whose join can no longer hold, here and in iterations below. True: there was one."""
         lost = [
             step
             for step in scope.graph.steps
-            if scope.prefix + step.id not in self.fates and self.judge(scope, step) is _Verdict.SKIP
+            if scope.prefix + step.id not in self.fates and self.judge(scope, step) is Verdict.SKIP
         ]
         for step in lost:
             self.fates[scope.prefix + step.id] = Fate("skipped")
         below = [inner for step in scope.graph.steps for inner in self.open_iterations(scope, step)]
         return bool(lost) or any(self.skip_lost(inner) for inner in below)
 
-    def open_iterations(self, scope: _Scope, step: Step) -> list[_Scope]:
+    def open_iterations(self, scope: Scope, step: Step) -> list[Scope]:
         loop = self.loops.get(scope.prefix + step.id)
         return [] if loop is None else [inner for _, inner in sorted(loop.open.items())]
 
-    def list_moves(self, scope: _Scope) -> Iterator[Callable[[], None]]:
+    def list_moves(self, scope: Scope) -> Iterator[Callable[[], None]]:
         """All that could be done now, here or in an iteration below, in the list's order."""
         for step in scope.graph.steps:
             key = scope.prefix + step.id
@@ -235,10 +174,10 @@ class _Play:
                 yield partial(self.attempt_again, scope, step)
             elif key in self.loops:
                 yield from self.list_loop_moves(self.loops[key])
-            elif key not in self.fates and self.judge(scope, step) is _Verdict.START:
+            elif key not in self.fates and self.judge(scope, step) is Verdict.START:
                 yield partial(self.start, scope, step)
 
-    def judge(self, scope: _Scope, step: Step) -> _Verdict:
+    def judge(self, scope: Scope, step: Step) -> Verdict:
         taken = not_taken = undecided = 0
         over: list[str] = []
         for source, port in edges_into(scope.graph, step):
@@ -253,7 +192,7 @@ class _Play:
         edges = taken + not_taken + undecided
         self.result.needs[scope.prefix + step.id] = [tuple(over)] if step.join is Join.FIRST else [(key,) for key in over]
         if edges == 0:
-            return _Verdict.START
+            return Verdict.START
         match step.join:
             case Join.FIRST:
                 starts, is_lost = taken > 0, not_taken == edges
@@ -262,13 +201,13 @@ class _Play:
             case Join.MERGE:
                 starts, is_lost = undecided == 0 and taken > 0, not_taken == edges
         if starts:
-            return _Verdict.START
-        return _Verdict.SKIP if is_lost else _Verdict.NOT_YET
+            return Verdict.START
+        return Verdict.SKIP if is_lost else Verdict.NOT_YET
 
-    def is_over(self, scope: _Scope) -> bool:
+    def is_over(self, scope: Scope) -> bool:
         return all((fate := self.fates.get(scope.prefix + step.id)) is not None and fate.is_decided for step in scope.graph.steps)
 
-    def start(self, scope: _Scope, step: Step) -> None:
+    def start(self, scope: Scope, step: Step) -> None:
         key = scope.prefix + step.id
         fate = self.fates[key] = Fate("running")
         if step.join is Join.FIRST:
@@ -281,7 +220,7 @@ class _Play:
         except ExpressionError as error:
             self.fail(scope, step, error_value(error))
 
-    def begin(self, scope: _Scope, step: Step, key: str) -> None:
+    def begin(self, scope: Scope, step: Step, key: str) -> None:
         match step.action:
             case Call():
                 self.parameters[key] = self.evaluate(step.action.parameters, scope)
@@ -303,17 +242,17 @@ class _Play:
                 output = None if step.action.output is None else self.evaluate(step.action.output, scope)
                 self.fates[key].status, self.fates[key].port = "completed", "done"
                 self.note_break()
-                raise _Stopped(output)
+                raise Stopped(output)
             case Fail():
                 self.fail(scope, step, {"code": self.evaluate(step.action.code, scope)})
             case _:
                 raise AssertionError(f"the reference does not know {step.uses}")
 
-    def attempt_again(self, scope: _Scope, step: Step) -> None:
+    def attempt_again(self, scope: Scope, step: Step) -> None:
         self.again.remove(scope.prefix + step.id)
         self.attempt(scope, step)
 
-    def attempt(self, scope: _Scope, step: Step) -> None:
+    def attempt(self, scope: Scope, step: Step) -> None:
         key = scope.prefix + step.id
         fate = self.fates[key]
         fate.status = "running"
@@ -332,7 +271,7 @@ class _Play:
         scope, step = self.flying.pop(key)
         self.land(scope, step, self.oracle.outcome(key, self.fates[key].attempts))
 
-    def land(self, scope: _Scope, step: Step, outcome: Outcome) -> None:
+    def land(self, scope: Scope, step: Step, outcome: Outcome) -> None:
         key = scope.prefix + step.id
         fate = self.fates[key]
         match outcome:
@@ -344,7 +283,7 @@ class _Play:
             case Fails(code):
                 self.fail(scope, step, {"code": code})
 
-    def complete(self, scope: _Scope, step: Step, port: str, output: JsonValue, error: JsonObject | None = None) -> None:
+    def complete(self, scope: Scope, step: Step, port: str, output: JsonValue, error: JsonObject | None = None) -> None:
         key = scope.prefix + step.id
         fate = self.fates[key]
         fate.status, fate.port, fate.output, fate.error = "completed", port, output, error
@@ -356,7 +295,7 @@ class _Play:
                 undo = wrong
             self.to_undo.append((key, step.compensate, undo))
 
-    def fail(self, scope: _Scope, step: Step, error: JsonObject) -> None:
+    def fail(self, scope: Scope, step: Step, error: JsonObject) -> None:
         key = scope.prefix + step.id
         fate = self.fates[key]
         fate.status, fate.error, fate.output, fate.port = "failed", error, None, "error"
@@ -369,7 +308,7 @@ class _Play:
             return
         self.note_break()
         if scope.loop is None:
-            raise _Broken({**error, "step": key})
+            raise Broken({**error, "step": key})
         self.lose_iteration(scope.loop, scope.number, error)
 
     def abort(self, prefix: str) -> None:
@@ -386,18 +325,18 @@ class _Play:
         self.timers = [timer for timer in self.timers if not timer.key.startswith(prefix)]
         self.again = {key for key in self.again if not key.startswith(prefix)}
 
-    def open_loop(self, scope: _Scope, step: Step, action: Foreach | Repeat) -> None:
+    def open_loop(self, scope: Scope, step: Step, action: Foreach | Repeat) -> None:
         items: JsonValue = []
         if isinstance(action, Foreach):
             items = self.evaluate(action.items, scope)
             if not isinstance(items, list):
                 raise ExpressionError("type_mismatch", "items is no list")
-        self.loops[scope.prefix + step.id] = _Loop(scope, step, action, items)
+        self.loops[scope.prefix + step.id] = Loop(scope, step, action, items)
         self.fates[scope.prefix + step.id].status = "waiting"
         if step.timeout_ms is not None:
             self.set_timer("timeout", scope, step, step.timeout_ms)
 
-    def list_loop_moves(self, loop: _Loop) -> Iterator[Callable[[], None]]:
+    def list_loop_moves(self, loop: Loop) -> Iterator[Callable[[], None]]:
         for number, scope in sorted(loop.open.items()):
             yield from self.list_moves(scope)
             if self.is_over(scope):
@@ -407,7 +346,7 @@ class _Play:
         elif not loop.open and not loop.is_pausing:
             yield partial(self.close_loop, loop)
 
-    def opens_another(self, loop: _Loop) -> bool:
+    def opens_another(self, loop: Loop) -> bool:
         if loop.is_over or loop.is_pausing:
             return False
         if isinstance(loop.action, Repeat):
@@ -415,16 +354,16 @@ class _Play:
         window = loop.action.concurrency
         return loop.opened < len(loop.items) and (window is None or len(loop.open) < window)
 
-    def open_iteration(self, loop: _Loop) -> None:
+    def open_iteration(self, loop: Loop) -> None:
         number = loop.opened
         loop.opened += 1
         roots = {**loop.scope.roots, "index": number, "previous": loop.values.get(number - 1)}
         if isinstance(loop.action, Foreach):
             roots["item"] = loop.items[number]
         prefix = f"{loop.scope.prefix}{loop.step.id}.{number}/"
-        loop.open[number] = _Scope(prefix, loop.action.body, roots, loop.scope, loop, number)
+        loop.open[number] = Scope(prefix, loop.action.body, roots, loop.scope, loop, number)
 
-    def close_iteration(self, loop: _Loop, number: int, scope: _Scope) -> None:
+    def close_iteration(self, loop: Loop, number: int, scope: Scope) -> None:
         last = self.fates[scope.prefix + scope.graph.steps[-1].id]
         try:
             value = last.output if loop.action.output is None else self.evaluate(loop.action.output, scope)
@@ -439,7 +378,7 @@ class _Play:
             return
         del loop.open[number]
 
-    def is_last(self, loop: _Loop, number: int, scope: _Scope, value: JsonValue) -> bool:
+    def is_last(self, loop: Loop, number: int, scope: Scope, value: JsonValue) -> bool:
         action = loop.action
         seen: Mapping[str, JsonValue] = {"output": value}
         is_broken = action.break_ is not None and self.is_true(action.break_, scope, seen)
@@ -454,7 +393,7 @@ class _Play:
             self.set_timer("every", loop.scope, loop.step, action.every_ms)
         return False
 
-    def lose_iteration(self, loop: _Loop, number: int, error: JsonObject) -> None:
+    def lose_iteration(self, loop: Loop, number: int, error: JsonObject) -> None:
         self.note_break()
         prefix = f"{loop.scope.prefix}{loop.step.id}."
         if isinstance(loop.action, Foreach) and loop.action.continue_on_item_error:
@@ -465,7 +404,7 @@ class _Play:
         self.abort(prefix)
         self.fail(loop.scope, loop.step, {"code": error["code"], "index": number})
 
-    def close_loop(self, loop: _Loop) -> None:
+    def close_loop(self, loop: Loop) -> None:
         key = loop.scope.prefix + loop.step.id
         del self.loops[key]
         values = [loop.values[number] for number in range(loop.opened)]
@@ -489,16 +428,16 @@ class _Play:
                     self.result.uncompensated.append(key)
                     break
 
-    def evaluate(self, template: Template, scope: _Scope, more: Mapping[str, JsonValue] | None = None) -> JsonValue:
+    def evaluate(self, template: Template, scope: Scope, more: Mapping[str, JsonValue] | None = None) -> JsonValue:
         return template.evaluate(Context({**scope.roots, "steps": self.steps_seen(scope), **(more or {})}))
 
-    def is_true(self, template: Template, scope: _Scope, more: Mapping[str, JsonValue] | None = None) -> bool:
+    def is_true(self, template: Template, scope: Scope, more: Mapping[str, JsonValue] | None = None) -> bool:
         value = self.evaluate(template, scope, more)
         if not isinstance(value, bool):
             raise ExpressionError("type_mismatch", "there is no truthiness")
         return value
 
-    def steps_seen(self, scope: _Scope) -> JsonObject:
+    def steps_seen(self, scope: Scope) -> JsonObject:
         """Own graph first, then outwards: an inner id hides an outer one."""
         seen: JsonObject = {} if scope.outer is None else self.steps_seen(scope.outer)
         for step in scope.graph.steps:
@@ -512,8 +451,8 @@ class _Play:
             }
         return seen
 
-    def set_timer(self, kind: str, scope: _Scope, step: Step, after_ms: int) -> None:
-        self.timers.append(_Timer(self.now_ms + after_ms, kind, scope.prefix + step.id, scope, step))
+    def set_timer(self, kind: str, scope: Scope, step: Step, after_ms: int) -> None:
+        self.timers.append(Timer(self.now_ms + after_ms, kind, scope.prefix + step.id, scope, step))
 
     def drop_timers(self, key: str) -> None:
         self.timers = [timer for timer in self.timers if timer.key != key]

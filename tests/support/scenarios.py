@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Final
 
+from tests.support.documents import make_document
+
 from flowforge.kit.values import JsonObject
 
 
@@ -27,14 +29,9 @@ class Scenario:
     signals: dict[str, str] = field(default_factory=dict[str, str])
 
 
-def _steps(text: str, tail: str = "") -> str:
-    lines = "\n".join("  " + line for line in text.strip("\n").splitlines())
-    return f"flowforge: 1\nname: scenario\nsteps:\n{lines}\n{tail}"
-
-
 SCENARIOS: Final[dict[str, Scenario]] = {
     "linear": Scenario(
-        _steps(
+        make_document(
             """
 - {id: a, uses: test.record, with: {name: a, value: 1}}
 - {id: b, uses: test.double, with: {number: "${{ steps.a.output.value }}"}}
@@ -45,7 +42,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         )
     ),
     "branches": Scenario(
-        _steps(
+        make_document(
             """
 - {id: a, uses: test.record, with: {name: a, value: 5}}
 - {id: check, uses: flow.if, with: {condition: "${{ steps.a.output.value > 3 }}"}}
@@ -60,7 +57,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         )
     ),
     "retries": Scenario(
-        _steps(
+        make_document(
             """
 - {id: a, uses: test.record, with: {name: a, failures: 2, value: 7}, retry: {attempts: 6, initial: 20ms, backoff: fixed}}
 - {id: b, uses: test.record, with: {name: b, failures: -1, fatal: true, code: gone}}
@@ -70,7 +67,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         )
     ),
     "timer": Scenario(
-        _steps(
+        make_document(
             """
 - {id: a, uses: test.record, with: {name: a}}
 - {id: nap, uses: flow.wait, with: {for: 450ms}}
@@ -80,7 +77,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         )
     ),
     "signal": Scenario(
-        _steps(
+        make_document(
             """
 - {id: a, uses: test.record, with: {name: a}}
 - {id: ask, uses: flow.wait, with: {signal: go, key: "7"}}
@@ -91,7 +88,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         messages=(Message("signal", {"name": "go", "key": "7", "payload": {"word": "hello"}}, after="a"),),
     ),
     "early_signal": Scenario(
-        _steps(
+        make_document(
             """
 - {id: a, uses: test.record, with: {name: a}}
 - {id: ask, uses: flow.wait, with: {signal: go}}
@@ -102,7 +99,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         messages=(Message("signal", {"name": "go", "payload": 9}),),
     ),
     "loop": Scenario(
-        _steps(
+        make_document(
             """
 - id: each
   uses: flow.foreach
@@ -117,7 +114,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         )
     ),
     "repeat": Scenario(
-        _steps(
+        make_document(
             """
 - id: again
   uses: flow.repeat
@@ -130,7 +127,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         )
     ),
     "call": Scenario(
-        _steps(
+        make_document(
             """
 - {id: a, uses: test.record, with: {name: a}}
 - {id: sub, uses: flow.call, with: {workflow: callee, input: {number: 4}}}
@@ -145,7 +142,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         ),
     ),
     "blob": Scenario(
-        _steps(
+        make_document(
             """
 - {id: a, uses: test.record, with: {name: a, value: "${{ input.text }}"}}
 - {id: b, uses: test.record, with: {name: b, value: "${{ size(steps.a.output.value) }}"}}
@@ -154,7 +151,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         )
     ),
     "undo": Scenario(
-        _steps(
+        make_document(
             """
 - {id: a, uses: test.record, with: {name: a}, compensate: {uses: test.record, with: {name: undo_a}}}
 - {id: b, uses: test.record, with: {name: b, value: 3}, compensate: {uses: test.record, with: {name: undo_b, value: "${{ steps.b.output.value }}"}}}
@@ -169,7 +166,7 @@ finally:
         expected="failed",
     ),
     "cancel": Scenario(
-        _steps(
+        make_document(
             """
 - {id: a, uses: test.record, with: {name: a}}
 - {id: nap, uses: flow.wait, with: {signal: never}}
@@ -181,7 +178,7 @@ finally:
         expected="cancelled",
     ),
     "limit": Scenario(
-        _steps(
+        make_document(
             """
 - id: each
   uses: flow.foreach
@@ -193,7 +190,7 @@ finally:
         )
     ),
     "stop": Scenario(
-        _steps("""
+        make_document("""
 - {id: a, uses: test.record, with: {name: a}}
 - {id: end, uses: flow.stop, with: {output: "${{ steps.a.output.times }}"}, when: "${{ steps.a.output.value == null }}"}
 - {id: b, uses: test.record, with: {name: b}}

@@ -8,6 +8,8 @@ import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated, Literal
+
 from pydantic import Field
 from pydantic import JsonValue as AnyJson
 
@@ -15,8 +17,8 @@ from flowforge.kit.clock import SystemClock
 from flowforge.kit.crashpoint import crashpoint
 from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.operations.declaration import operation
-from flowforge.operations.definition import FatalError, Nature, OperationContext, RetryableError
-from flowforge.operations.models import StrictModel
+from flowforge.operations.definition import Exit, FatalError, Nature, OperationContext, RetryableError
+from flowforge.operations.models import MAY_SECRET, StrictModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,8 @@ class RecordParameters(StrictModel):
     code: str = "broken"
     fatal: bool = False
     after_ms: int | None = None
+    size: int = Field(0, description="Give back a text of that many characters instead of the value.")
+    stubborn: bool = Field(False, description="When aborted at its gate, succeed all the same.")
 
 
 class RecordResult(StrictModel):
@@ -86,26 +90,58 @@ class RecordResult(StrictModel):
 async def record(parameters: RecordParameters, context: OperationContext) -> RecordResult:
     """Writes itself into the book, waits at its gate, and fails as often as it is told."""
     book = context.service(EffectBook)
-    entry = Entry(
-        context.run_id,
-        context.step,
-        context.attempt,
-        context.idempotency_key,
-        parameters.name,
-        parameters.value,
-        SystemClock().now_ms(),
-    )
-    times = book.write(entry)
+    times = book.write(_entry(context, parameters.name, parameters.value))
     crashpoint("CP08")
-    gate = book.gates.get(parameters.name)
-    if gate is not None:
-        await gate.wait()
+    await _wait_at_gate(book, parameters)
     if parameters.failures < 0 or times <= parameters.failures:
         message = f"{parameters.name} is told to fail"
         if parameters.fatal:
             raise FatalError(message, code=parameters.code)
         raise RetryableError(message, code=parameters.code, after_ms=parameters.after_ms)
-    return RecordResult(value=parameters.value, key=context.idempotency_key, times=times)
+    value = "x" * parameters.size if parameters.size else parameters.value
+    return RecordResult(value=value, key=context.idempotency_key, times=times)
+
+
+def _entry(context: OperationContext, name: str, value: JsonValue) -> Entry:
+    at_ms = SystemClock().now_ms()
+    return Entry(context.run_id, context.step, context.attempt, context.idempotency_key, name, value, at_ms)
+
+
+async def _wait_at_gate(book: EffectBook, parameters: RecordParameters) -> None:
+    gate = book.gates.get(parameters.name)
+    if gate is None:
+        return
+    try:
+        await gate.wait()
+    except asyncio.CancelledError:
+        if not parameters.stubborn:
+            raise
+
+
+class RouteParameters(StrictModel):
+    port: Literal["left", "right"]
+
+
+@operation("test.route", title="Route", category="test", icon="x", nature=Nature.EFFECT, ports=("left", "right"), result=None)
+async def route(parameters: RouteParameters, context: OperationContext) -> Exit:
+    """Leaves by the port that it is told."""
+    context.service(EffectBook).write(_entry(context, "route", parameters.port))
+    return Exit(parameters.port, {"chosen": parameters.port})
+
+
+class TellParameters(StrictModel):
+    secret: Annotated[str, MAY_SECRET]
+    fails: bool = False
+
+
+@operation("test.tell", title="Tell", category="test", icon="x", nature=Nature.EFFECT)
+async def tell(parameters: TellParameters, context: OperationContext) -> JsonValue:
+    """Gives its secret away wherever it can: in its log, in its error, in its output."""
+    context.service(EffectBook).write(_entry(context, "tell", len(parameters.secret)))
+    context.log("info", f"it is {parameters.secret}", said=parameters.secret)
+    if parameters.fails:
+        raise FatalError(f"it was {parameters.secret}", code="told", details=[parameters.secret])
+    return {"said": parameters.secret}
 
 
 class DoubleParameters(StrictModel):

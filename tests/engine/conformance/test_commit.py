@@ -56,7 +56,7 @@ def test_start_by_dead_worker_is_queued(shop: Shop, store: Store):
 def test_duplicate_of_dedup_names_the_run_that_is_there(shop: Shop, store: Store):
     first = shop.started(dedup="order-1")
     again = replace(shop.new(), dedup="order-1")
-    assert store.commit([shop.birth(again)]) == [TurnResult(Verdict.DUPLICATE, first.id)]
+    assert store.commit([shop.birth(again)]) == [TurnResult(Verdict.DUPLICATE, first.id, first.no)]
     assert store.load(again.no) == []
 
 

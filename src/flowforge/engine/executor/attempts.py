@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import Final, cast
 
 from flowforge.engine.events import ErrorValue
 from flowforge.engine.executor.live import Flight, LiveRun
@@ -25,6 +25,9 @@ from flowforge.operations.context import AttemptContext
 from flowforge.operations.definition import AttemptError, Operation, RetryableError
 from flowforge.operations.masking import NO_SECRETS
 from flowforge.operations.registry import Registry
+
+_SWEPT_FROM_MS: Final = 5_000
+_SWEEP_S: Final = 0.25
 
 logger = get_logger("engine.attempts")
 
@@ -50,6 +53,8 @@ class Attempts:
         self._loop = asyncio.get_running_loop()
         self._in_flight = 0
         self._waiting: deque[tuple[LiveRun, Flight]] = deque()
+        self._swept: set[Flight] = set()
+        self._sweeper: asyncio.TimerHandle | None = None
         self._quiet = asyncio.Event()
         self._quiet.set()
 
@@ -68,8 +73,24 @@ class Attempts:
         self._in_flight += 1
         self._quiet.clear()
         flight.task = self._loop.create_task(self._run(live, flight))
-        if flight.work.timeout_ms is not None:
-            flight.timer = self._loop.call_later(flight.work.timeout_ms / 1_000, self._time_out, flight)
+        timeout_ms = flight.work.timeout_ms
+        if timeout_ms is None:
+            return
+        if timeout_ms < _SWEPT_FROM_MS:
+            flight.timer = self._loop.call_later(timeout_ms / 1_000, self._time_out, flight)
+        else:
+            flight.deadline_s = self._loop.time() + timeout_ms / 1_000
+            self._swept.add(flight)
+            if self._sweeper is None:
+                self._sweeper = self._loop.call_later(_SWEEP_S, self._sweep)
+
+    def _sweep(self) -> None:
+        """Long time-outs share one timer: a timer for each attempt costs more than the attempt's own bookkeeping."""
+        now_s = self._loop.time()
+        for flight in [flight for flight in self._swept if flight.deadline_s <= now_s]:
+            self._swept.discard(flight)
+            self._time_out(flight)
+        self._sweeper = self._loop.call_later(_SWEEP_S, self._sweep) if self._swept else None
 
     def _time_out(self, flight: Flight) -> None:
         flight.is_timed_out = True
@@ -113,6 +134,7 @@ class Attempts:
             outcome = self._explain_cancel(flight)
         finally:
             self._in_flight -= 1
+            self._swept.discard(flight)
             if flight.timer is not None:
                 flight.timer.cancel()
         crashpoint("CP09")

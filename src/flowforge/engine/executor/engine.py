@@ -357,7 +357,7 @@ class Engine:
             self.intake.poke(mail=bool(turn.mails))
         if turn.slots_freed:
             self._slots.ask()
-        if any(event["type"] == "timer.fired" for event in sheet.events):
+        if sheet.has_fired:
             crashpoint("CP14")
         if not live.is_dropped:
             self._begin_work(live, later)
@@ -381,6 +381,8 @@ class Engine:
 
     def _set_alarm(self, live: LiveRun) -> None:
         """Timers of runs in memory: wake at the earliest; a run that lingers is looked at again when that is over."""
+        if not live.state.timers and not live.linger:
+            return
         alarm_s = self._turns.next_alarm_s(live)
         if alarm_s is None:
             return

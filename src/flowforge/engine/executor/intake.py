@@ -2,19 +2,18 @@
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from flowforge.engine.executor.claims import read_started, revive
+from flowforge.engine.executor.host import Host
 from flowforge.engine.store import Claimed, ClaimRequest
 from flowforge.kit.errors import FlowForgeError, StorageError
 from flowforge.kit.telemetry.logs import get_logger
 
-if TYPE_CHECKING:
-    from flowforge.engine.executor.engine import Engine
-
 _CLAIM_MAX: Final = 500
 _PRUNE_MAX: Final = 200
 _PRUNE_EVERY_MS: Final = 600_000
+_MATCH_EVERY_MS: Final = 10_000
 
 logger = get_logger("engine.intake")
 
@@ -22,13 +21,14 @@ logger = get_logger("engine.intake")
 class Intake:
     """Looks at least every `poll_ms`; at once when poked, and when the next timer falls due."""
 
-    def __init__(self, engine: "Engine") -> None:
+    def __init__(self, engine: Host) -> None:
         self._engine = engine
         self._adopted: set[int] | None = None if engine.settings.takes_all else set()
         self._poked = asyncio.Event()
         self._has_mail = False
         self._next_due = 0
         self._next_prune_ms = 0
+        self._next_match_ms = 0
         self._is_stopped = False
         self._task: asyncio.Task[None] | None = None
 
@@ -82,7 +82,7 @@ class Intake:
         due = await engine.committer.call(engine.store.next_due)
         self._next_due = engine.parts.clock.now_ms() + engine.settings.poll_ms if due is None else due
         engine.poke_slots()
-        await self._prune()
+        await self._sweep()
 
     async def _claim(self) -> bool:
         """Whether there may be more: the claim was as large as it could be."""
@@ -116,11 +116,21 @@ class Intake:
             return
         engine.admit(live)
 
-    async def _prune(self) -> None:
+    async def _sweep(self) -> None:
+        """What is done now and then: named events whose sender died before it matched them, and old runs."""
+        engine = self._engine
+        now_ms = engine.parts.clock.now_ms()
+        if now_ms >= self._next_match_ms:
+            self._next_match_ms = now_ms + _MATCH_EVERY_MS
+            if await engine.committer.call(engine.store.match):
+                self.poke(mail=True)
+        if self._adopted is None and now_ms >= self._next_prune_ms:
+            await self._prune(now_ms)
+
+    async def _prune(self, now_ms: int) -> None:
         """Deletes finished runs that are older than the retention, a batch at a time."""
         engine, keep_ms = self._engine, self._engine.settings.keep_runs_ms
-        now_ms = engine.parts.clock.now_ms()
-        if keep_ms is None or now_ms < self._next_prune_ms or self._adopted is not None:
+        if keep_ms is None:
             return
         pruned = await engine.committer.call(engine.store.prune, now_ms - keep_ms, _PRUNE_MAX)
         if len(pruned) < _PRUNE_MAX:

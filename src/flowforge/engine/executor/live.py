@@ -9,13 +9,15 @@ from flowforge.engine.machine.work import Effect, Outcome
 from flowforge.engine.store import LogLine
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Flight:
     """An attempt in flight. `task` None: it waits for a place."""
 
     work: Effect
     task: "asyncio.Task[None] | None" = None
     timer: asyncio.TimerHandle | None = None
+    deadline_s: float = 0.0
+    """By the loop's clock, where many share one timer."""
     is_aborted: bool = False
     is_timed_out: bool = False
 

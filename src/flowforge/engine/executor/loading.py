@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from flowforge.engine.events import BlobRef, ErrorValue
 from flowforge.engine.executor.claims import fold_rows, put_mail
+from flowforge.engine.executor.host import Host
 from flowforge.engine.executor.live import LiveRun
 from flowforge.engine.executor.turns import encode_events, large_values, move_to_blob
 from flowforge.engine.machine import TurnSheet
@@ -17,9 +18,6 @@ from flowforge.kit.crashpoint import crashpoint
 from flowforge.kit.errors import FlowForgeError, NotInstalledError, RequestError, StorageError
 from flowforge.kit.telemetry.logs import get_logger
 
-if TYPE_CHECKING:
-    from flowforge.engine.executor.engine import Engine
-
 _RETRY_S: Final = 1.0
 
 logger = get_logger("engine.loading")
@@ -28,7 +26,7 @@ logger = get_logger("engine.loading")
 class Loader:
     """Interrupts a run while something is fetched or stored for it; its turn then goes on where it was."""
 
-    def __init__(self, engine: "Engine") -> None:
+    def __init__(self, engine: Host) -> None:
         self._engine = engine
         self._tasks: set[asyncio.Task[None]] = set()
 

@@ -32,7 +32,7 @@ from flowforge.kit.border import encode
 from flowforge.kit.clock import Clock
 from flowforge.kit.crashpoint import crashpoint
 from flowforge.kit.telemetry.logs import get_logger
-from flowforge.kit.values import JsonObject, JsonValue
+from flowforge.kit.values import JsonObject
 from flowforge.operations.calling import run_pure, validate_parameters
 from flowforge.operations.definition import AttemptError
 from flowforge.operations.registry import Registry
@@ -186,8 +186,9 @@ class TurnMaker:
         state = live.state
         if live.flights or live.computing or live.outcomes or live.is_blocked or state.aborting:
             return False
-        if any(isinstance(work, Effect | Acquire) for work in later):
-            return False
+        for work in later:
+            if isinstance(work, Effect | Acquire):
+                return False
         stands_still = state.is_paused or bool(state.parked)
         if (state.ready or state.unknown or state.slot_waits) and not stands_still:
             return False
@@ -231,15 +232,13 @@ def encode_events(events: list[Event]) -> bytes:
 
 def large_values(events: list[Event], above_bytes: int) -> list[tuple[Event, str, bytes]]:
     """The values inside events that belong into the object store: (event, field, encoded value)."""
-    found: list[tuple[Event, str, bytes]] = []
-    for event in events:
-        for field in ("output", "items"):
-            value = cast("JsonObject", event).get(field)
-            if isinstance(value, str | list | dict):
-                encoded = encode(cast("JsonValue", value))
-                if len(encoded) > above_bytes:
-                    found.append((event, field, encoded))
-    return found
+    return [
+        (event, field, encoded)
+        for event in events
+        for field in ("output", "items")
+        if isinstance(value := cast("JsonObject", event).get(field), str | list | dict)
+        and len(encoded := encode(value)) > above_bytes
+    ]
 
 
 def move_to_blob(event: Event, field: str, blob: BlobRef) -> None:

@@ -35,7 +35,8 @@ def decide(sheet: TurnSheet) -> None:
     state = sheet.state
     while not state.is_finished and not sheet.is_full:
         written, asked = len(sheet.events), len(sheet.work)
-        _heed_people(sheet)
+        if state.cancel_by is not None or state.discarded or state.skips or state.resolved_as_done:
+            _heed_people(sheet)
         if not state.is_paused:
             _take_stages(sheet)
         if len(sheet.events) == written and len(sheet.work) == asked:
@@ -111,6 +112,7 @@ def _repeat(sheet: TurnSheet, key: str, scope: Scope, index: int) -> None:
 def _fire_timers(sheet: TurnSheet) -> None:
     timer = next_timer(sheet.state)
     while timer is not None and timer[0] <= sheet.at:
+        sheet.has_fired = True
         sheet.write({"type": "timer.fired", "which": timer[1], "due": timer[0]})
         timer = next_timer(sheet.state)
 

@@ -17,7 +17,7 @@ TURN_EVENTS_MAX: Final = 2_000
 class TurnSheet:
     """Collects what one turn of one run does. `allocate_no` gives the number of a run to be born."""
 
-    __slots__ = ("allocate_no", "at", "events", "recorded", "slots_freed", "state", "waits_removed", "work")
+    __slots__ = ("allocate_no", "at", "events", "has_fired", "recorded", "slots_freed", "state", "waits_removed", "work")
 
     def __init__(self, state: RunState, at: int, allocate_no: Callable[[], int]) -> None:
         self.state = state
@@ -25,6 +25,7 @@ class TurnSheet:
         self.allocate_no = allocate_no
         self.events: list[Event] = []
         self.work: list[Work] = []
+        self.has_fired = False
         self.recorded: list[Outcome] = []
         """What came from outside; a turn that is void is made again from it."""
         self.waits_removed: list[str] = []

@@ -273,7 +273,7 @@ class Side:
 
 
 class RunState:
-    """Everything that the journal of one run says. The fields below `transient` are caches and in-flight notes of the shell."""
+    """Everything that the journal of one run says."""
 
     def __init__(self, program: Program, started: RunStarted, at: int) -> None:
         self.program = program
@@ -299,6 +299,15 @@ class RunState:
         self.cancel_by: str | None = None
         self.discarded = False
 
+        self._open_indexes()
+        self._open_notes()
+        self.root = open_scope(self, program.plan(program.workflow.graph), "", None)
+        run_timeout_ms = program.workflow.timeout_ms
+        if run_timeout_ms is not None:
+            set_timer(self, "run", at + run_timeout_ms)
+
+    def _open_indexes(self) -> None:
+        """What is in progress, by what it waits for."""
         self.scope_count = 0
         self.scopes: dict[str, Scope] = {}
         self.loops: dict[str, Loop] = {}
@@ -325,7 +334,8 @@ class RunState:
         self.undo_scope: Scope | None = None
         self.undo_now: Undo | None = None
 
-        # transient
+    def _open_notes(self) -> None:
+        """Caches, and notes of the shell about what is in flight; a journal read anew gives none of them."""
         self.side = Side()
         self.busy: set[str] = set()
         self.requested: set[str] = set()
@@ -335,11 +345,6 @@ class RunState:
         self.parameters: dict[str, JsonObject] = {}
         self.blobs: dict[str, JsonValue] = {}
         self.callees: dict[tuple[str, int | None], Callee] = {}
-
-        self.root = open_scope(self, program.plan(program.workflow.graph), "", None)
-        run_timeout_ms = program.workflow.timeout_ms
-        if run_timeout_ms is not None:
-            set_timer(self, "run", at + run_timeout_ms)
 
     @property
     def vars(self) -> Mapping[str, JsonValue]:

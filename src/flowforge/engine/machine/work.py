@@ -1,5 +1,7 @@
 """What the pure core asks of the shell (work), and what the shell brings back (outcomes)."""
 
+# The values of the hot path are not frozen: `frozen` makes building one three times as dear. Nobody changes them all the same.
+
 from dataclasses import dataclass, field
 
 from flowforge.engine.events import BlobRef, ErrorValue, PinnedVersion
@@ -9,7 +11,7 @@ from flowforge.language.graph import Step, Workflow
 # --- work: before the commit ---------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Pure:
     """A pure operation to compute: in the turn if it is light, beside it if not."""
 
@@ -22,7 +24,7 @@ class Pure:
 # --- work: done after the commit ------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Effect:
     """An attempt that the journal has planned. `parameters` may hold `SecretText`."""
 
@@ -98,7 +100,7 @@ Work = Pure | Effect | Abort | StartChild | CancelChild | Acquire | LookBack
 # --- outcomes ------------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Succeeded:
     """An attempt (or a pure computation: attempt 0) gave its result; a large one lies in the object store."""
 
@@ -109,7 +111,7 @@ class Succeeded:
     blob: BlobRef | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Failed:
     """`is_fatal`: never retried, whatever the policy says. `is_retryable`: the operation's own view. `after_ms`: Retry-After."""
 

@@ -1,0 +1,52 @@
+"""What the parts of the executor need of the engine that they serve."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from flowforge.engine.executor.commits import Committer
+from flowforge.engine.executor.live import LiveRun
+from flowforge.engine.executor.programs import Programs
+from flowforge.engine.executor.settings import EngineSettings
+from flowforge.engine.machine import TurnSheet
+from flowforge.engine.ports import Vault, Versions
+from flowforge.engine.store import Store
+from flowforge.kit.clock import Clock
+from flowforge.kit.objects import ObjectStore
+from flowforge.operations.registry import Registry
+
+
+class HostParts(Protocol):
+    """The wired parts that they use."""
+
+    @property
+    def registry(self) -> Registry: ...
+    @property
+    def versions(self) -> Versions: ...
+    @property
+    def vault(self) -> Vault: ...
+    @property
+    def objects(self) -> ObjectStore: ...
+    @property
+    def clock(self) -> Clock: ...
+
+
+class Host(Protocol):
+    """The engine, as its parts see it."""
+
+    settings: EngineSettings
+    store: Store
+    committer: Committer
+    programs: Programs
+    lives: dict[int, LiveRun]
+    worker: int
+    allocate_no: Callable[[], int]
+
+    @property
+    def parts(self) -> HostParts: ...
+    def wake(self, live: LiveRun) -> None: ...
+    def admit(self, live: LiveRun) -> None: ...
+    def replace(self, old: LiveRun, fresh: LiveRun) -> None: ...
+    def hand_in(self, live: LiveRun, sheet: TurnSheet, body: bytes) -> None: ...
+    def set_aside(self, run_no: int, epoch: int, mail_seen: int, reason: str) -> None: ...
+    def poke_slots(self) -> None: ...
+    async def read_mail(self) -> None: ...

@@ -30,6 +30,7 @@ class ShopServer(ThreadingHTTPServer):
         self.answers: dict[str, Answer] = {}
         self.reserved: list[str] = []
         self.released: list[str] = []
+        self.receipts: list[str] = []
 
     def answer(self, method: str, path: str, body: dict[str, object], key: str) -> Answer:
         known = self.answers.get(key)
@@ -64,7 +65,8 @@ class ShopServer(ThreadingHTTPServer):
     def _charge(self, body: dict[str, object]) -> Answer:
         amount = body.get("amount")
         if isinstance(amount, int | float) and amount <= self.charge_max:
-            return 201, {"receipt": f"c-{len(self.answers) + 1}", "amount": amount}
+            self.receipts.append(f"c-{len(self.receipts) + 1}")
+            return 201, {"receipt": self.receipts[-1], "amount": amount}
         return 402, {"error": "The card was declined."}
 
 
@@ -72,6 +74,7 @@ class ShopHandler(BaseHTTPRequestHandler):
     """Reads a request, lets the server answer it, and prints a line."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     server: ShopServer
 
     def do_POST(self) -> None:

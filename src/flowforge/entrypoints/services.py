@@ -19,7 +19,7 @@ def make_services(installation: Installation) -> Mapping[type, object]:
         ValidationError: EGRESS_ALLOW has an entry that is none.
     """
     settings = installation.settings
-    policy = EgressPolicy.parse(settings.egress_allow)
+    policy = EgressPolicy.parse(settings.egress_allow.split(","))
     return {
         EgressClient: EgressClient(policy, settings.limits, installation.clock),
         FileRoots: FileRoots(settings.list_file_roots()),

@@ -8,8 +8,8 @@ from flowforge.engine.events import ErrorValue, Event, RunFinished, RunStarted
 from flowforge.kit.border import decode
 from flowforge.kit.errors import InvariantError
 from flowforge.kit.values import JsonObject, JsonValue
-from flowforge.language.graph import Workflow
-from flowforge.runs.outline import Outline
+from flowforge.language.graph import OnError, Workflow
+from flowforge.runs.outline import UNDO, Outline
 from flowforge.runs.types import NOTHING, Attempt, JournalTurn, StepRecord, StoredValue, WaitingFor, error_as_json
 
 DONE_STATUSES = frozenset({"completed", "failed", "skipped", "bypassed", "cancelled"})
@@ -143,10 +143,17 @@ class History:
         self._cancel_below(step.key, at_ms)
 
     def _fail(self, step: _Step, error: ErrorValue, retry_at_ms: int | None, at_ms: int) -> None:
-        if retry_at_ms is None:
+        if retry_at_ms is None and self._asks_a_person(step.key):
+            self._wait(step, WaitingFor(step.key, "attention", None, {"reason": "error", "error": error_as_json(error)}))
+        elif retry_at_ms is None:
             self._end(step, "error", at_ms)
         else:
             self._wait(step, WaitingFor(step.key, "retry", retry_at_ms, {"error": error_as_json(error)}))
+
+    def _asks_a_person(self, key: str) -> bool:
+        """Whether a failure of the step parks the run: `on_error: ask` writes no event of its own."""
+        found = None if self.outline is None or key.startswith(UNDO) else self.outline.find(key)
+        return found is not None and found.on_error is OnError.ASK and not found.handles_error
 
     def _cancel_below(self, key: str, at_ms: int) -> None:
         inside = key + "."

@@ -270,8 +270,18 @@ def _start_ready(sheet: TurnSheet) -> None:
         if found is None or (state.busy and found[0].key(found[1]) in state.busy):
             continue
         start_step(sheet, *found)
-        if state.parked or state.phase == "finished":
+        if state.parked or state.phase == "finished" or (state.failing and _ends_something(state)):
             return
+
+
+def _ends_something(state: RunState) -> bool:
+    """A failure that ends its graph or its loop is dealt with before anything else begins."""
+    return any(scope.loop is None or not _goes_on(scope.loop) for scope, _ in state.failing.values())
+
+
+def _goes_on(loop: Loop) -> bool:
+    action = loop.step.action
+    return isinstance(action, Foreach) and action.continue_on_item_error
 
 
 def _ask_slots(sheet: TurnSheet) -> None:

@@ -401,8 +401,6 @@ def _fold_loop_opened(state: RunState, event: LoopOpened) -> None:
 def _fold_loop_item(state: RunState, event: LoopItem) -> None:
     loop = state.loops[event["step"]]
     scope = loop.scopes[event["index"]]
-    for key in [key for key, (place, _) in state.failing.items() if place is scope]:
-        del state.failing[key]
     error = event.get("error")
     if error is not None:
         fail_iteration(state, loop, scope, error)

@@ -8,6 +8,7 @@ from flowforge.engine.machine.state import (
     COMPLETED,
     LOOPING,
     PENDING,
+    READY,
     SKIPPED,
     Loop,
     OpenAttempt,
@@ -158,9 +159,12 @@ def cancel_scope(state: RunState, scope: Scope) -> None:
         if status < COMPLETED:
             if status != PENDING:
                 cancel_step(state, scope, index)
-            scope.status[index] = CANCELLED
+            scope.status[index] = SKIPPED if status <= READY else CANCELLED
     scope.open = 0
     state.closing.pop(scope.path, None)
+    if state.failing:
+        for key in [key for key, (place, _) in state.failing.items() if place is scope]:
+            del state.failing[key]
 
 
 def cancel_step(state: RunState, scope: Scope, index: int) -> None:
@@ -195,6 +199,7 @@ def drop_loop(state: RunState, key: str) -> None:
 def forget(state: RunState, scope: Scope, index: int, key: str) -> None:
     """Takes a step that is over out of every index of things in progress."""
     state.unknown.pop(key, None)
+    state.fired.pop(key, None)
     state.started_steps.pop(key, None)
     state.parameters.pop(key, None)
     state.busy.discard(key)

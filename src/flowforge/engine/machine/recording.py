@@ -16,6 +16,8 @@ def record(sheet: TurnSheet, outcome: Outcome) -> None:
     Raises:
         BlobNeeded: a compensation reads a value that is not in memory; nothing is written yet, record it again when it is.
     """
+    if sheet.state.is_finished:
+        return
     match outcome:
         case Succeeded():
             _record_success(sheet, outcome)

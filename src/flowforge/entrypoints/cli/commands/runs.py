@@ -206,8 +206,8 @@ def events(
     """What happened in a run, event by event."""
     frame = frame_of(ctx)
     with open_place(frame) as place:
-        header = find_header(place, run_id)
-        stream = EventStream()
+        run = _load(place, run_id)
+        header, stream = run.header, EventStream(History(run.workflow))
         while True:
             turns = _read_new(place, header, stream.history.last_seq)
             made = [event.as_json() for turn in turns for event in stream.read(turn) if event.seq > after]

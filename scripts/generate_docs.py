@@ -14,9 +14,20 @@ if __name__ == "__main__":
     # Started as a script, Python finds the folder of the script but not the repository.
     sys.path.insert(0, str(REPOSITORY))
 
+from scripts.errors_page import render_errors  # noqa: E402
+from scripts.language_page import render_language  # noqa: E402
+from scripts.operations_page import render_cli, render_operations  # noqa: E402
+from scripts.schema_file import render_schema  # noqa: E402
 from scripts.settings_page import render_settings  # noqa: E402
 
-GENERATORS: Final[tuple[tuple[str, Callable[[], str]], ...]] = (("docs/settings.md", render_settings),)
+GENERATORS: Final[tuple[tuple[str, Callable[[], str]], ...]] = (
+    ("docs/cli.md", render_cli),
+    ("docs/errors.md", render_errors),
+    ("docs/language.md", render_language),
+    ("docs/operations.md", render_operations),
+    ("docs/settings.md", render_settings),
+    ("docs/workflow.schema.json", render_schema),
+)
 
 
 def list_outdated() -> list[str]:

@@ -79,7 +79,7 @@ class Installed:
         return await self.engine.start(request)
 
     async def finish(self, started: Started, patience_ms: int | None = 20_000) -> Ended:
-        """Waits until the run ends or stands still."""
+        """Waits until the run ends or stands still: for a signal, or for a time beyond the patience (None: any time is waited for)."""
         status = await settle(self.engine, started.run_no, patience_ms)
         rows = await self.engine.committer.call(self.engine.store.load, started.run_no)
         return Ended(started.run_id, status, [event for row in rows for event in orjson.loads(row.body)])
@@ -117,7 +117,13 @@ class Shell:
     def call(self, *arguments: str, exit_code: int = 0) -> list[JsonObject]:
         """The JSON lines of a command that ends with this exit code."""
         done = subprocess.run(
-            [BIN / "flowforge", *arguments], cwd=self.cwd, env=self._env(), capture_output=True, text=True, timeout=COMMAND_S, check=False
+            [BIN / "flowforge", *arguments],
+            cwd=self.cwd,
+            env=self._env(),
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_S,
+            check=False,
         )
         assert done.returncode == exit_code, done.stdout[-2_000:] + done.stderr
         return [json.loads(line) for line in done.stdout.splitlines()]

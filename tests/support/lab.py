@@ -96,7 +96,7 @@ class Lab:
         self.clock = clock or ShiftedClock()
         self.rivals: list[tuple[Engine, Store]] = []
         self.database = folder / "flowforge.db"
-        self.book = EffectBook(folder / "effects.jsonl")
+        self.book = EffectBook(folder / "effects.jsonl", clock=self.clock)
         self.registry = make_registry()
         self.masker = Masker()
         self.metrics = Metrics()

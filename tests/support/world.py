@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic import JsonValue as AnyJson
 
-from flowforge.kit.clock import SystemClock
+from flowforge.kit.clock import Clock, SystemClock
 from flowforge.kit.crashpoint import crashpoint
 from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.operations.declaration import operation
@@ -40,9 +40,12 @@ class EffectBook:
 
     path: Path
     gates: dict[str, asyncio.Event] = field(default_factory=dict[str, asyncio.Event])
+    clock: Clock = field(default_factory=SystemClock)
 
-    def write(self, entry: Entry) -> int:
-        """Writes an entry down; returns how many of its key there are now."""
+    def write(self, context: OperationContext, name: str, value: JsonValue) -> int:
+        """Writes a request down; returns how many of its key there are now."""
+        at_ms = self.clock.now_ms()
+        entry = Entry(context.run_id, context.step, context.attempt, context.idempotency_key, name, value, at_ms)
         line = json.dumps({name: getattr(entry, name) for name in Entry.__slots__}) + "\n"
         descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
@@ -90,7 +93,7 @@ class RecordResult(StrictModel):
 async def record(parameters: RecordParameters, context: OperationContext) -> RecordResult:
     """Writes itself into the book, waits at its gate, and fails as often as it is told."""
     book = context.service(EffectBook)
-    times = book.write(_entry(context, parameters.name, parameters.value))
+    times = book.write(context, parameters.name, parameters.value)
     crashpoint("CP08")
     await _wait_at_gate(book, parameters)
     if parameters.failures < 0 or times <= parameters.failures:
@@ -100,11 +103,6 @@ async def record(parameters: RecordParameters, context: OperationContext) -> Rec
         raise RetryableError(message, code=parameters.code, after_ms=parameters.after_ms)
     value = "x" * parameters.size if parameters.size else parameters.value
     return RecordResult(value=value, key=context.idempotency_key, times=times)
-
-
-def _entry(context: OperationContext, name: str, value: JsonValue) -> Entry:
-    at_ms = SystemClock().now_ms()
-    return Entry(context.run_id, context.step, context.attempt, context.idempotency_key, name, value, at_ms)
 
 
 async def _wait_at_gate(book: EffectBook, parameters: RecordParameters) -> None:
@@ -125,7 +123,7 @@ class RouteParameters(StrictModel):
 @operation("test.route", title="Route", category="test", icon="x", nature=Nature.EFFECT, ports=("left", "right"), result=None)
 async def route(parameters: RouteParameters, context: OperationContext) -> Exit:
     """Leaves by the port that it is told."""
-    context.service(EffectBook).write(_entry(context, "route", parameters.port))
+    context.service(EffectBook).write(context, "route", parameters.port)
     return Exit(parameters.port, {"chosen": parameters.port})
 
 
@@ -137,7 +135,7 @@ class TellParameters(StrictModel):
 @operation("test.tell", title="Tell", category="test", icon="x", nature=Nature.EFFECT)
 async def tell(parameters: TellParameters, context: OperationContext) -> JsonValue:
     """Gives its secret away wherever it can: in its log, in its error, in its output."""
-    context.service(EffectBook).write(_entry(context, "tell", len(parameters.secret)))
+    context.service(EffectBook).write(context, "tell", len(parameters.secret))
     context.log("info", f"it is {parameters.secret}", said=parameters.secret)
     if parameters.fails:
         raise FatalError(f"it was {parameters.secret}", code="told", details=[parameters.secret])

@@ -19,9 +19,9 @@ def _write_nothing(level: str, message: str, fields: JsonObject) -> None:
     del level, message, fields
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AttemptContext:
-    """An `OperationContext`: see there for what the fields mean. `services` maps a service's class to the service."""
+    """Not frozen, because one is made for each attempt and `frozen` makes that three times as dear. An `OperationContext`: see there for what the fields mean. `services` maps a service's class to the service."""
 
     run_id: str
     step: str

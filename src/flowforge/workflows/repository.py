@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, exists, func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from flowforge.kit.ids import is_id
@@ -53,12 +53,9 @@ async def list_drafted_ids(session: AsyncSession, workspace_id: str) -> set[str]
 
 
 async def has_draft(session: AsyncSession, workspace_id: str, workflow_id: str) -> bool:
-    query = select(
-        exists().where(
-            DraftRow.workflow_id == workflow_id, WorkflowRow.id == workflow_id, WorkflowRow.workspace_id == workspace_id
-        )
-    )
-    return bool(await session.scalar(query))
+    query = select(DraftRow.workflow_id).join(WorkflowRow, WorkflowRow.id == DraftRow.workflow_id)
+    query = query.where(WorkflowRow.workspace_id == workspace_id, WorkflowRow.id == workflow_id)
+    return await session.scalar(query) is not None
 
 
 async def find_draft(session: AsyncSession, workspace_id: str, workflow_id: str) -> DraftRow | None:

@@ -16,18 +16,19 @@ from flowforge.engine.store import LogLine
 from flowforge.kit.border import encode
 from flowforge.kit.clock import Clock
 from flowforge.kit.crashpoint import crashpoint
-from flowforge.kit.errors import FlowForgeError
+from flowforge.kit.errors import FlowForgeError, StorageError
 from flowforge.kit.masking import Masker
 from flowforge.kit.telemetry.logs import get_logger
 from flowforge.kit.values import JsonObject
 from flowforge.operations.calling import run_effect, validate_parameters
 from flowforge.operations.context import AttemptContext
-from flowforge.operations.definition import AttemptError, Operation, RetryableError
+from flowforge.operations.definition import AttemptError, RetryableError
 from flowforge.operations.masking import NO_SECRETS
 from flowforge.operations.registry import Registry
 
 _SWEPT_FROM_MS: Final = 5_000
 _SWEEP_S: Final = 0.25
+_SECRETS_RETRY_S: Final = 1.0
 
 logger = get_logger("engine.attempts")
 
@@ -132,6 +133,10 @@ class Attempts:
             outcome = await self._attempt(live, flight.work)
         except asyncio.CancelledError:
             outcome = self._explain_cancel(flight)
+        except Exception:  # noqa: BLE001 - supervisor: a fault of ours fails the step, not the engine
+            logger.exception("An attempt failed: a fault of ours.", run=live.state.run_id, step=flight.work.key)
+            error: ErrorValue = {"code": "engine_fault", "message": "The engine failed on this attempt; its log says how."}
+            outcome = Failed(flight.work.key, flight.work.attempt, error)
         finally:
             self._in_flight -= 1
             self._swept.discard(flight)
@@ -170,8 +175,10 @@ class Attempts:
         if operation is None:
             message = f"The operation {work.name} is not installed here."
             return Failed(work.key, work.attempt, {"code": "not_installed", "message": message}, is_fatal=True)
+        parameters, masker = work.parameters, NO_SECRETS
         try:
-            parameters, masker = await self._reveal(live, work, operation)
+            if operation.secret_parameters:
+                parameters, masker = await self._reveal(live, work)
             context = self._make_context(live, work, masker)
             port, output = await run_effect(operation, validate_parameters(operation, parameters), context, self._settings.limits)
         except AttemptError as fault:
@@ -188,19 +195,28 @@ class Attempts:
             return Failed(outcome.key, outcome.attempt, {"code": "output_too_large", "message": message}, is_fatal=True)
         return outcome
 
-    async def _reveal(self, live: LiveRun, work: Effect, operation: Operation) -> tuple[JsonObject, Masker]:
+    async def _reveal(self, live: LiveRun, work: Effect) -> tuple[JsonObject, Masker]:
         """The parameters with their secrets, and a masker that knows these and no others: another's secret may be a common word."""
-        names = sorted(secret_names(work.parameters)) if operation.secret_parameters else []
+        names = sorted(secret_names(work.parameters))
         if not names:
             return work.parameters, NO_SECRETS
         masker = Masker()
         target = live.state.program.targets.get(work.name)
         host = None if target is None else target(work.parameters)
-        secrets = await self._ports.vault.resolve_secrets(live.state.workspace_id, names, host)
+        secrets = await self._resolve(live, names, host)
         for value in secrets.values():
             masker.add(value)
             self._ports.masker.add(value)
         return cast("JsonObject", reveal(work.parameters, dict(secrets))), masker
+
+    async def _resolve(self, live: LiveRun, names: list[str], host: str | None) -> Mapping[str, str]:
+        """A database that cannot be read now is no fault of the step: its attempt waits."""
+        while True:
+            try:
+                return await self._ports.vault.resolve_secrets(live.state.workspace_id, names, host)
+            except StorageError as fault:
+                logger.warning("Secrets cannot be read; the attempt waits.", run=live.state.run_id, cause=fault.message)
+                await asyncio.sleep(_SECRETS_RETRY_S)
 
     def _make_context(self, live: LiveRun, work: Effect, masker: Masker) -> AttemptContext:
         def write_log(level: str, message: str, fields: JsonObject) -> None:

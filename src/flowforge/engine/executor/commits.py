@@ -16,7 +16,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _INLINE_TURNS_MAX: Final = 8
-_INLINE_COMMIT_MAX_S: Final = 0.0004
+_INLINE_COMMIT_MAX_S: Final = 0.001
 _STALL_FIRST_S: Final = 0.05
 _STALL_MAX_S: Final = 1.0
 
@@ -68,6 +68,12 @@ class Committer:
         self._idle.clear()
         self._schedule()
 
+    def flush(self) -> None:
+        """Commits now what was submitted, rather than in the next loop pass: at the end of a pass over all runs that are due."""
+        if not self._is_committing and self._items:
+            items, self._items = self._items, []
+            self._commit(items)
+
     def _schedule(self) -> None:
         if not self._is_scheduled and not self._is_committing:
             self._is_scheduled = True
@@ -75,10 +81,7 @@ class Committer:
 
     def _flush(self) -> None:
         self._is_scheduled = False
-        if self._is_committing or not self._items:
-            return
-        items, self._items = self._items, []
-        self._commit(items)
+        self.flush()
 
     def _commit(self, items: list[Item]) -> None:
         self._is_committing = True

@@ -234,6 +234,7 @@ class Engine:
             live.is_due = False
             if not live.is_dropped and not live.is_blocked:
                 self._turn_safely(live)
+        self.committer.flush()
 
     def _turn_safely(self, live: LiveRun) -> None:
         """Supervisor: a run on which our own code fails is set aside, and the others go on."""

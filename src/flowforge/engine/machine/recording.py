@@ -50,7 +50,8 @@ def _record_success(sheet: TurnSheet, outcome: Succeeded) -> None:
         if key not in state.busy:
             return
         state.busy.discard(key)
-    elif _find_attempt(state, key, outcome.attempt) is None:
+    found = None if outcome.attempt == 0 else _find_attempt(state, key, outcome.attempt)
+    if outcome.attempt and found is None:
         return
     event: StepCompleted = {"type": "step.completed", "step": key, "port": outcome.port}
     if outcome.attempt:
@@ -59,7 +60,8 @@ def _record_success(sheet: TurnSheet, outcome: Succeeded) -> None:
         event["output"] = outcome.output
     else:
         event["blob"] = outcome.blob
-    add_undo(state, key, event)
+    if found is None or found.scope.graph.steps[found.index].compensate is not None:
+        add_undo(state, key, event)
     sheet.write(event)
 
 

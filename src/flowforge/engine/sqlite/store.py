@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 from flowforge.engine.sqlite.claim import Claiming, claim_runs
 from flowforge.engine.sqlite.commit import commit_turns
 from flowforge.engine.sqlite.deliver import find_mail, post_mails
+from flowforge.engine.sqlite.log_room import make_log_room
 from flowforge.engine.sqlite.named_events import look_back, match_events, publish_event
 from flowforge.engine.sqlite.prune import prune_runs
 from flowforge.engine.sqlite.rows import transaction
@@ -77,7 +78,11 @@ class SqliteStore:
         return self._clock.now_ms()
 
     def register(self, name: str, expiry_ms: int) -> int:
-        return self._write(lambda db, now: register_worker(db, name, now + expiry_ms))
+        def work(db: sqlite3.Connection, now: int) -> int:
+            make_log_room(db, self.path)
+            return register_worker(db, name, now + expiry_ms)
+
+        return self._write(work)
 
     def beat(self, worker: int, expiry_ms: int) -> bool:
         with self._beat_lock, explained(self.path):

@@ -65,7 +65,7 @@ def _render_leaf(command: Any, path: str, ctx: Any, mark: str) -> Iterator[str]:
     described = [(_show_argument(argument), argument.help) for argument in arguments if argument.help]
     if described:
         yield "\n| argument | |\n|---|---|"
-        yield from (f"| `{name}` | {_escape(help_)} |" for name, help_ in described)
+        yield from (f"| `{_escape(name)}` | {_escape(help_)} |" for name, help_ in described)
     options = list(_render_options(command, ctx))
     if options:
         yield ""
@@ -85,7 +85,7 @@ def _render_options(command: Any, ctx: Any) -> Iterator[str]:
     ]
     if rows:
         yield "| option | |\n|---|---|"
-        yield from (f"| `{names}` | {_escape(help_)} |" for names, help_ in rows)
+        yield from (f"| `{_escape(names)}` | {_escape(help_)} |" for names, help_ in rows)
 
 
 def _clean(text: str | None) -> str:

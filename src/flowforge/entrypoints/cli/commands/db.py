@@ -1,11 +1,12 @@
 """`flowforge db`."""
 
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from flowforge.entrypoints.cli.codes import ExitCode
-from flowforge.entrypoints.cli.failures import CommandFailedError
+from flowforge.entrypoints.cli.failures import CommandFailedError, UsageError
 from flowforge.entrypoints.cli.frame import Frame, frame_of
 from flowforge.kit.database.schema import HEAD, Schema, SchemaState, check_schema, rollback_database, upgrade_database
 from flowforge.kit.folder import open_data_folder
@@ -50,11 +51,18 @@ def check(ctx: typer.Context) -> None:
 
 
 @app.command()
-def rollback(ctx: typer.Context) -> None:
+def rollback(
+    ctx: typer.Context,
+    *,
+    is_sure: Annotated[bool, typer.Option("--yes", help="Do it without being asked.")] = False,
+) -> None:
     """Take the database one revision back, for an older version.
 
-    Data that only the newer schema can hold is lost.
+    What only the newer schema can hold is lost; before the first revision there is nothing, so that everything is.
     """
     frame = frame_of(ctx)
-    found = rollback_database(_open_database(frame))
+    path = _open_database(frame)
+    if not is_sure:
+        raise UsageError(f"This deletes what the older schema cannot hold: copy {path} first, then say --yes.")
+    found = rollback_database(path)
     frame.output.confirm(f"The database was rolled back from {found.found or 'nothing'}.", {"was": found.found})

@@ -14,7 +14,9 @@ from flowforge.entrypoints.cli.failures import CommandFailedError
 from flowforge.entrypoints.cli.frame import Frame, frame_of
 from flowforge.entrypoints.services import call_operation
 from flowforge.entrypoints.wiring import Toolbox, open_installation
+from flowforge.kit.errors import ValidationError
 from flowforge.kit.values import JsonObject, JsonValue
+from flowforge.operations.calling import InvalidParametersError
 from flowforge.operations.definition import AttemptError, Operation
 
 app = typer.Typer(
@@ -129,6 +131,8 @@ def call(
     parameters = set_paths(read_json(input_, limits, "--input"), set_ or [], limits)
     try:
         result = _call(frame, name, parameters)
+    except InvalidParametersError as error:
+        raise ValidationError(error.message, error.faults) from error
     except AttemptError as error:
         told: JsonObject = {"code": error.code, "message": error.message, "details": error.details}
         frame.output.write_error([f"{name} failed: {error.message} ({error.code})"], {"error": told})

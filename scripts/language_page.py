@@ -18,7 +18,7 @@ from flowforge.language.fields import (
     StepList,
     TriggerParameters,
 )
-from flowforge.language.kinds import FLOW_KINDS, OPERATION_MAY, FlowKind
+from flowforge.language.kinds import FLOW_KINDS, OPERATION_MAY, FlowKind, May
 from flowforge.language.shapes import (
     Choice,
     Condition,
@@ -135,7 +135,7 @@ def _name_items(item: Shape) -> str:
 
 
 def _render_kinds() -> str:
-    return "\n".join(_render_kind(kind) for kind in FLOW_KINDS.values())
+    return "\n".join(_render_kind(kind) for kind in FLOW_KINDS.values()).rstrip()
 
 
 def _render_kind(kind: FlowKind) -> str:
@@ -147,19 +147,23 @@ def _render_kind(kind: FlowKind) -> str:
     ordinary = "none" if kind.exit is None else f"`{kind.exit}`"
     others = ", ".join(f"`{port}`" for port in (*kind.ports, "error") if port != kind.exit)
     leaves = f"Ordinary exit: {ordinary}; other ports: {others}."
-    may = ", ".join(f"`{name}`" for name in STEP_FIELDS if name in kind.may)
     lines = [
         f"### {kind.name}\n",
         f"{kind.description}{missing}\n",
-        f"{leaves}{_EXTRA_PORTS.get(kind.name, '')} Output: {kind.output[:1].lower()}{kind.output[1:]}\n",
-        f"Takes, beside the fields of every step: {may}.\n",
+        f"{leaves}{_EXTRA_PORTS.get(kind.name, '')} Output: {kind.output[:1].lower()}{kind.output[1:]}{_say_may(kind)}\n",
         _render_fields(kind.parameters),
         "",
     ]
     return "\n".join(lines)
 
 
-STEP_FIELDS: Final = tuple(field.name for field in STEP.fields)
+def _say_may(kind: FlowKind) -> str:
+    further = ", ".join(f"`{name}`" for name in _FURTHER_FIELDS if name in kind.may)
+    without = "" if May.WHEN in kind.may else " It cannot have `when`."
+    return (f" It may also have {further}." if further else "") + without
+
+
+_FURTHER_FIELDS: Final = tuple(field.name for field in STEP.fields if field.name != May.WHEN)
 _EXTRA_PORTS: Final[Mapping[str, str]] = {
     "flow.switch": " Each name in `cases` is a port too.",
     "flow.wait": " For a signal the ordinary exit is `received`, and with `expires` there is the port `expired`.",
@@ -167,7 +171,7 @@ _EXTRA_PORTS: Final[Mapping[str, str]] = {
 
 
 def _render_triggers() -> str:
-    return "\n".join(_render_trigger(kind) for kind in TRIGGER_KINDS.values())
+    return "\n".join(_render_trigger(kind) for kind in TRIGGER_KINDS.values()).rstrip()
 
 
 def _render_trigger(kind: TriggerKind) -> str:
@@ -176,7 +180,7 @@ def _render_trigger(kind: TriggerKind) -> str:
 
 
 def _render_operation_fields() -> str:
-    return ", ".join(f"`{name}`" for name in STEP_FIELDS if name in OPERATION_MAY)
+    return ", ".join(f"`{name}`" for name in _FURTHER_FIELDS if name in OPERATION_MAY)
 
 
 def _list_tables() -> Iterator[tuple[str, Callable[[], str]]]:

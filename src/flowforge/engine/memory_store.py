@@ -13,6 +13,7 @@ from flowforge.engine.store import (
     ClaimRequest,
     Delivery,
     Expired,
+    Glance,
     JournalRow,
     Mail,
     NewEvent,
@@ -151,6 +152,14 @@ class MemoryStore:
         with self._lock:
             run = self.tables.runs.get(run_no)
             return [] if run is None else list(run.journal)
+
+    def glance(self, run_no: int) -> Glance | None:
+        with self._lock:
+            run = self.tables.runs.get(run_no)
+            if run is None:
+                return None
+            due_at, why = (None, None) if run.queued is None else (run.queued.due_at, run.queued.why)
+            return Glance(run.status, run.end is not None, due_at, why)
 
     def prune(self, before_ms: int, limit: int) -> Sequence[str]:
         crashpoint("CP24")

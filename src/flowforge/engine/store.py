@@ -267,6 +267,16 @@ class NewEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class Glance:
+    """Where a run stands, from its rows alone. `due_at` is None while somebody owns it; `why` as it was released."""
+
+    status: str
+    is_finished: bool
+    due_at: int | None
+    why: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Expired:
     """What a sweep found: workers marked dead and how many runs went back to the queue."""
 
@@ -360,6 +370,10 @@ class Store(Protocol):
 
     def load(self, run_no: int) -> Sequence[JournalRow]:
         """The whole journal of a run, in order; empty if unknown."""
+        ...
+
+    def glance(self, run_no: int) -> Glance | None:
+        """Where a run stands; None if unknown."""
         ...
 
     def prune(self, before_ms: int, limit: int) -> Sequence[str]:

@@ -133,7 +133,7 @@ class Attempts:
             outcome = await self._attempt(live, flight.work)
         except asyncio.CancelledError:
             outcome = self._explain_cancel(flight)
-        except Exception:  # noqa: BLE001 - supervisor: a fault of ours fails the step, not the engine
+        except Exception:  # supervisor: a fault of ours fails the step, not the engine
             logger.exception("An attempt failed: a fault of ours.", run=live.state.run_id, step=flight.work.key)
             error: ErrorValue = {"code": "engine_fault", "message": "The engine failed on this attempt; its log says how."}
             outcome = Failed(flight.work.key, flight.work.attempt, error)

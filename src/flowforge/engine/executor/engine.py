@@ -25,7 +25,7 @@ from flowforge.engine.machine.contexts import BlobNeeded
 from flowforge.engine.machine.work import Abort, Acquire, Effect, LookBack, Work
 from flowforge.engine.ports import Vault, Versions
 from flowforge.engine.store import FAR_FUTURE_MS, NewMail, Release, Store, Turn, TurnResult, Verdict, WaitRow
-from flowforge.engine.why import explain_state, run_status
+from flowforge.engine.why import run_status
 from flowforge.kit.border import encode
 from flowforge.kit.clock import Clock
 from flowforge.kit.crashpoint import crashpoint
@@ -216,7 +216,6 @@ class Engine:
     def admit(self, live: LiveRun) -> None:
         """A claimed run begins its turns here."""
         self._take_in(live)
-        self.watch.standing.pop(live.no, None)
         self.wake(live)
 
     def wake(self, live: LiveRun) -> None:
@@ -408,9 +407,7 @@ class Engine:
             self.intake.forget(live.no)
         else:
             assert turn.release is not None
-            if self.watch.is_watched(live.no) or not self.settings.takes_all:
-                self.watch.standing[live.no] = explain_state(live.state)
-                self.watch.wake(live.no)
+            self.watch.wake(live.no)
             self.intake.expect(turn.release.due_at)
         self._drop(live)
 

@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING, Final, cast
 
-import orjson
-
-from flowforge.engine.events import Event
+from flowforge.engine.store import Glance
 from flowforge.engine.why import explain_state
+from flowforge.kit.border import decode
+from flowforge.kit.errors import NotFoundError
 from flowforge.kit.values import JsonObject
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ async def settle(engine: "Engine", run_no: int, patience_ms: int | None) -> str:
     """The status with which the run ended, or `waiting` or `paused`: for a person, a signal, or a time beyond the patience (None: any).
 
     Raises:
+        NotFoundError: there is no such run.
         StorageError: the database could not be used for longer than the engine's storage patience.
     """
     while True:
@@ -26,30 +27,51 @@ async def settle(engine: "Engine", run_no: int, patience_ms: int | None) -> str:
         if status is not None:
             return status
         engine.raise_if_stalled()
-        causes = _find_causes(engine, run_no)
-        if causes and all(_stands_still(engine, cause, patience_ms) for cause in causes):
-            return "paused" if causes[0]["kind"] == "paused" else "waiting"
+        causes = _find_live_causes(engine, run_no)
         if causes is None:
-            status = await _read_end(engine, run_no)
-            if status is not None:
-                return status
+            glance = await _glance(engine, run_no)
+            if glance.is_finished:
+                return glance.status
+            causes = _read_causes(engine, glance)
+        if causes and await _all_stand_still(engine, causes, patience_ms):
+            return "paused" if causes[0]["kind"] == "paused" else "waiting"
         await engine.watch.wait(run_no, _LOOK_S)
 
 
-def _find_causes(engine: "Engine", run_no: int) -> list[JsonObject] | None:
-    """Why the run waits; empty if it goes on; None if it is not ours now."""
+async def _glance(engine: "Engine", run_no: int) -> Glance:
+    glance = await engine.committer.call(engine.store.glance, run_no)
+    if glance is None:
+        raise NotFoundError(f"There is no run with the number {run_no} any more.")
+    return glance
+
+
+def _find_live_causes(engine: "Engine", run_no: int) -> list[JsonObject] | None:
+    """Why a run in memory waits; empty if it goes on; None if it is not in memory here."""
     live = engine.lives.get(run_no)
     if live is None:
-        standing = engine.watch.standing.get(run_no)
-        return None if standing is None else cast("list[JsonObject]", standing["causes"])
+        return None
     if live.outcomes or live.pending or live.is_blocked or live.state.ready:
         return []
     return cast("list[JsonObject]", explain_state(live.state)["causes"])
 
 
-def _stands_still(engine: "Engine", cause: JsonObject, patience_ms: int | None) -> bool:
+def _read_causes(engine: "Engine", glance: Glance) -> list[JsonObject]:
+    """Why a run in the queue waits; empty if it is due or somebody has it."""
+    if glance.why is None or glance.due_at is None or glance.due_at <= engine.parts.clock.now_ms():
+        return []
+    return cast("list[JsonObject]", cast("JsonObject", decode(glance.why.encode()))["causes"])
+
+
+async def _all_stand_still(engine: "Engine", causes: list[JsonObject], patience_ms: int | None) -> bool:
+    for cause in causes:
+        if not await _stands_still(engine, cause, patience_ms):
+            return False
+    return True
+
+
+async def _stands_still(engine: "Engine", cause: JsonObject, patience_ms: int | None) -> bool:
     kind = cause["kind"]
-    if kind in {"person", "paused"}:
+    if kind in {"person", "paused", "fault"}:
         return True
     if kind == "signal" and "until" not in cause:
         return True
@@ -57,16 +79,8 @@ def _stands_still(engine: "Engine", cause: JsonObject, patience_ms: int | None) 
         return patience_ms is not None and cast("int", cause["until"]) - engine.parts.clock.now_ms() > patience_ms
     if kind == "child":
         run_no = cast("int", cast("JsonObject", cause["ref"])["no"])
-        causes = _find_causes(engine, run_no)
-        return bool(causes) and all(_stands_still(engine, inner, patience_ms) for inner in causes)
+        causes = _find_live_causes(engine, run_no)
+        if causes is None:
+            causes = _read_causes(engine, await _glance(engine, run_no))
+        return bool(causes) and await _all_stand_still(engine, causes, patience_ms)
     return False
-
-
-async def _read_end(engine: "Engine", run_no: int) -> str | None:
-    """The end of a run that another process carried out, from its journal."""
-    rows = await engine.committer.call(engine.store.load, run_no)
-    if not rows:
-        return None
-    events: list[Event] = orjson.loads(rows[-1].body)
-    last = events[-1]
-    return last["status"] if last["type"] == "run.finished" else None

@@ -7,7 +7,6 @@ from contextlib import suppress
 from typing import Final
 
 from flowforge.engine.events import Event
-from flowforge.kit.values import JsonObject
 
 _ENDED_KEPT_MAX: Final = 10_000
 
@@ -21,8 +20,6 @@ class Watch:
     def __init__(self) -> None:
         self._listeners: dict[int, list[Listener]] = {}
         self._news: dict[int, asyncio.Event] = {}
-        self.standing: dict[int, JsonObject] = {}
-        """Why a watched run that has left memory waits."""
         self.ended: OrderedDict[int, str] = OrderedDict()
         """How the last runs ended that ended here."""
 

@@ -22,6 +22,7 @@ from flowforge.engine.store import (
     ClaimRequest,
     Delivery,
     Expired,
+    Glance,
     JournalRow,
     Mail,
     NewEvent,
@@ -42,6 +43,7 @@ T = TypeVar("T")
 _TRIES: Final = 5
 _PAUSE_S: Final = 0.05
 _LOAD = "SELECT seq, epoch, at, CAST(body AS BLOB) FROM journal WHERE run_no=? ORDER BY seq"
+_GLANCE = "SELECT r.status, r.finished_at, q.due_at, q.why FROM runs r LEFT JOIN queue q ON q.run_no=r.no WHERE r.no=?"
 _NEXT_DUE = "SELECT min(due_at) FROM queue"
 _DEFINE = "INSERT OR IGNORE INTO definitions(digest, document) VALUES (?, ?)"
 _DEFINITION = "SELECT CAST(document AS BLOB) FROM definitions WHERE digest=?"
@@ -157,6 +159,11 @@ class SqliteStore:
     def load(self, run_no: int) -> Sequence[JournalRow]:
         with self._reading() as db:
             return [JournalRow(*row) for row in db.execute(_LOAD, (run_no,))]
+
+    def glance(self, run_no: int) -> Glance | None:
+        with self._reading() as db:
+            row = db.execute(_GLANCE, (run_no,)).fetchone()
+            return None if row is None else Glance(row[0], row[1] is not None, row[2], row[3])
 
     def prune(self, before_ms: int, limit: int) -> Sequence[str]:
         return self._write(lambda db, now: prune_runs(db, before_ms, limit, now))

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from flowforge.entrypoints.cli.adopting import Family, adopt_family, find_family
 from flowforge.entrypoints.cli.arguments import read_duration_ms
 from flowforge.entrypoints.cli.carrying import Followed, carry_run, carrying_engine, exit_code_of_status, run_interruptibly
 from flowforge.entrypoints.cli.codes import ExitCode
@@ -43,11 +44,12 @@ def continue_(
 
     async def work() -> ExitCode:
         try:
-            chosen, everyone = await _choose(installation, run_ids or [])
+            chosen = await _choose(installation, run_ids or [])
             if not chosen:
                 frame.output.say("No run is open.")
                 return ExitCode.SUCCESS
-            return await _carry(frame, installation, chosen, everyone, patience_ms)
+            family = await find_family(installation, {header.no for header in chosen} if run_ids else None)
+            return await _carry(frame, installation, chosen, family, patience_ms)
         finally:
             await installation.aclose()
 
@@ -56,39 +58,29 @@ def continue_(
         raise CommandFailedError(code)
 
 
-async def _choose(installation: Installation, run_ids: Sequence[str]) -> tuple[list[RunHeader], set[int]]:
-    """The runs to follow, and the numbers of all that must be carried on for them: they, and the open runs that they have called.
+async def _choose(installation: Installation, run_ids: Sequence[str]) -> list[RunHeader]:
+    """The runs to follow: those that were named, or all open ones that no other run has called.
 
     Raises:
         RunNotFoundError, RunEndedError: one that was named does not exist, or has ended.
     """
     async with installation.database.read() as session:
+        if not run_ids:
+            everyone = await list_open_runs(session, DEFAULT_WORKSPACE_ID)
+            return [header for header in everyone if header.parent_no is None]
         named = [await get_run(session, DEFAULT_WORKSPACE_ID, check_run_id(run_id)) for run_id in run_ids]
-        everyone = await list_open_runs(session, DEFAULT_WORKSPACE_ID)
     for header in named:
         if not header.is_open:
             raise RunEndedError(header.id, header.status)
-    if not run_ids:
-        return [header for header in everyone if header.parent_no is None], {header.no for header in everyone}
-    return named, find_family(everyone, {header.no for header in named})
-
-
-def find_family(everyone: Sequence[RunHeader], roots: set[int]) -> set[int]:
-    """The roots and all runs below them. `everyone` is sorted by time, so that a parent comes before its children."""
-    family = set(roots)
-    for header in everyone:
-        if header.parent_no in family:
-            family.add(header.no)
-    return family
+    return named
 
 
 async def _carry(
-    frame: Frame, installation: Installation, chosen: Sequence[RunHeader], everyone: set[int], patience_ms: int
+    frame: Frame, installation: Installation, chosen: Sequence[RunHeader], family: Family, patience_ms: int
 ) -> ExitCode:
     codes: list[ExitCode] = []
     async with carrying_engine(installation, "continue") as engine:
-        for run_no in everyone:
-            engine.adopt(run_no)
+        adopt_family(engine, family)
         for header in chosen:
             workflow = find_workflow(installation.store, header, installation.compile_definition)
             followed = Followed(header.no, header.id, f"{header.workflow}  {header.id}", History(workflow))

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import termios
+from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from typing import Final
@@ -56,19 +57,32 @@ def main() -> None:
     target, *command = sys.argv[1:]
     with tempfile.TemporaryDirectory() as folder:
         printed = run_on_terminal(command, {"FLOWFORGE_DATA": str(Path(folder) / "data"), **os.environ})
-    Path(target).write_text(draw(shlex.join(command), printed), "utf-8")
+    Path(target).write_text(draw(shlex.join(command), printed.stdout), "utf-8")
 
 
-def run_on_terminal(command: list[str], environment: dict[str, str]) -> str:
-    """What the command writes to a terminal; progress and errors, which go to stderr, are left out."""
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """What a command printed, line ends as `\\n`, and how it ended."""
+
+    stdout: str
+    stderr: str
+    exit_code: int
+
+
+def run_on_terminal(command: list[str], environment: dict[str, str], cwd: Path | None = None) -> Printed:
+    """Runs a command whose stdout is a terminal of `WIDTH` columns; stdin is empty, stderr goes to a file."""
     reader, writer = pty.openpty()
     fcntl.ioctl(writer, termios.TIOCSWINSZ, struct.pack("HHHH", HEIGHT, WIDTH, 0, 0))
     environment = {**environment, "TERM": "xterm-256color", "COLUMNS": str(WIDTH)}
-    with subprocess.Popen(command, stdout=writer, stderr=subprocess.DEVNULL, env=environment):  # noqa: S603 (the caller's command)
-        os.close(writer)
-        printed = _read_all(reader)
-    os.close(reader)
-    return printed.decode()
+    with tempfile.TemporaryFile("w+") as errors:
+        with subprocess.Popen(  # noqa: S603 (the caller's command)
+            command, stdin=subprocess.DEVNULL, stdout=writer, stderr=errors, env=environment, cwd=cwd
+        ) as process:
+            os.close(writer)
+            printed = _read_all(reader)
+        os.close(reader)
+        errors.seek(0)
+        return Printed(printed.decode().replace("\r\n", "\n"), errors.read(), process.returncode)
 
 
 def _read_all(descriptor: int) -> bytes:
@@ -88,7 +102,7 @@ def draw(command: str, printed: str) -> str:
     """The SVG of a prompt, a command and its output."""
     console = Console(record=True, width=WIDTH, file=StringIO(), force_terminal=True, color_system="truecolor")
     console.print(Text.assemble(("$ ", "bright_black"), (command, "bold")))
-    for line in printed.replace("\r\n", "\n").rstrip("\n").split("\n"):
+    for line in printed.rstrip("\n").split("\n"):
         console.print(Text.from_ansi(line), overflow="crop", no_wrap=True)
     return _FONTS.sub("", console.export_svg(title="FlowForge", theme=_THEME, unique_id="terminal"))
 

@@ -16,9 +16,9 @@ def format_length(duration_ms: int) -> str:
     """A length for people, two units at most: `40 ms`, `1.2 s`, `3 m 05 s`, `2 h 10 m`, `5 d 03 h`."""
     if duration_ms < 1000:
         return f"{duration_ms} ms"
-    if duration_ms < 60_000:
+    if duration_ms < 59_950:  # above, it would read 60.0 s
         return f"{duration_ms / 1000:.1f} s"
-    minutes, seconds = divmod(duration_ms // 1000, 60)
+    minutes, seconds = divmod(max(duration_ms // 1000, 60), 60)
     if minutes < 60:
         return f"{minutes} m {seconds:02d} s"
     hours, minutes = divmod(minutes, 60)

@@ -174,3 +174,16 @@ async def test_large_output_of_a_called_run_is_read_by_its_caller(lab: Lab, size
     outcome = await lab.run(make_document(CALL, 'output: "${{ size(steps.sub.output) }}"\n'))
 
     assert outcome.output == size
+
+
+async def test_pure_step_beside_a_first_call_is_not_forgotten(lab: Lab):
+    lab.define(callee("- {id: c, uses: flow.set, with: {values: {}}}\n"))
+    document = make_document(
+        """
+- {id: light, after: [], uses: test.double, with: {number: 21}}
+- {id: sub, after: [], uses: flow.call, with: {workflow: callee}}
+""",
+        'output: "${{ steps.light.output.number }}"\n',
+    )
+
+    assert (await lab.run(document)).output == 42

@@ -58,7 +58,7 @@ class Cli:
 
     def start(self, *args: str, stdin: str = "") -> tuple[int, JsonObject]:
         """Runs quietly; the exit code and the result."""
-        said = self("run", *args, "--quiet", stdin=stdin)
+        said = self("run", *args, "--quiet", "--json", stdin=stdin)
         assert said.out, said
         return said.code, said.row
 

@@ -22,9 +22,10 @@ from flowforge.engine.executor.watching import Listener, Watch
 from flowforge.engine.machine import RunState, TurnSheet, fold
 from flowforge.engine.machine.actions import WorkflowNeeded
 from flowforge.engine.machine.contexts import BlobNeeded
+from flowforge.engine.machine.state import let_go
 from flowforge.engine.machine.work import Abort, Acquire, Effect, LookBack, Work
 from flowforge.engine.ports import Vault, Versions
-from flowforge.engine.store import FAR_FUTURE_MS, NewMail, Release, Store, Turn, TurnResult, Verdict, WaitRow
+from flowforge.engine.store import FAR_FUTURE_MS, NewMail, Release, Store, Turn, TurnResult, Verdict
 from flowforge.engine.why import run_status
 from flowforge.kit.border import encode
 from flowforge.kit.clock import Clock
@@ -372,12 +373,7 @@ class Engine:
             elif isinstance(work, Acquire):
                 self._slots.add(live, work)
             elif isinstance(work, LookBack):
-                self._loop.create_task(self._look_back(live, work))
-
-    async def _look_back(self, live: LiveRun, work: LookBack) -> None:
-        wait = WaitRow(work.key, work.name, work.correlation, work.since)
-        if await self.committer.call(self.store.look_back, live.no, wait):
-            self.intake.poke(mail=True)
+                self._loader.look_back(live, work)
 
     def _set_alarm(self, live: LiveRun) -> None:
         """Timers of runs in memory: wake at the earliest; a run that lingers is looked at again when that is over."""
@@ -415,6 +411,7 @@ class Engine:
         if live.wake_timer is not None:
             live.wake_timer.cancel()
         self.attempts.drop(live)
+        let_go(live.state)
         if self.lives.get(live.no) is live:
             del self.lives[live.no]
             self.parts.metrics.active_runs.set(len(self.lives))

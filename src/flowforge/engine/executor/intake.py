@@ -2,10 +2,12 @@
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final
 
-from flowforge.engine.executor.claims import read_started, revive
+from flowforge.engine.executor.claims import find_head, read_started, revive, revive_from_snapshot
 from flowforge.engine.executor.host import Host
+from flowforge.engine.executor.live import LiveRun
 from flowforge.engine.store import Claimed, ClaimRequest
 from flowforge.kit.errors import FlowForgeError, StorageError
 from flowforge.kit.telemetry.logs import get_logger
@@ -105,9 +107,7 @@ class Intake:
     async def _admit(self, claimed: Claimed) -> None:
         engine = self._engine
         try:
-            started = read_started(list(claimed.rows))
-            program = await engine.programs.get(started["workflow"]["digest"])
-            live = revive(claimed, program)
+            live = await self._revive(claimed)
         except StorageError:
             raise
         except FlowForgeError as fault:
@@ -115,6 +115,18 @@ class Intake:
             engine.set_aside(claimed.run_no, claimed.epoch, claimed.mail, fault.message)
             return
         engine.admit(live)
+
+    async def _revive(self, claimed: Claimed) -> LiveRun:
+        """From its snapshot and what came behind it, else from its whole journal."""
+        engine, head = self._engine, find_head(claimed)
+        if head is not None:
+            live = revive_from_snapshot(claimed, head, await engine.programs.get(head.digest))
+            if live is not None:
+                return live
+        if claimed.snapshot is not None:
+            claimed = replace(claimed, rows=await engine.committer.call(engine.store.load, claimed.run_no))
+        started = read_started(list(claimed.rows))
+        return revive(claimed, await engine.programs.get(started["workflow"]["digest"]))
 
     async def _sweep(self) -> None:
         """What is done now and then: named events whose sender died before it matched them, and old runs."""

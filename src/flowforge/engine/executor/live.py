@@ -38,6 +38,7 @@ class LiveRun:
         "is_warned",
         "linger",
         "logs",
+        "looking",
         "mail_known",
         "mail_read",
         "no",
@@ -46,6 +47,7 @@ class LiveRun:
         "priority",
         "seq",
         "sheet",
+        "snapshot_events",
         "state",
         "wake_timer",
     )
@@ -60,6 +62,8 @@ class LiveRun:
         self.flights: dict[str, Flight] = {}
         self.computing = 0
         """Pure computations beside the loop."""
+        self.looking = 0
+        """Waits whose look back for earlier events is not done: until it is, the run is not released, lest a crash lose them."""
         self.sheet: TurnSheet | None = None
         """A turn that was interrupted because something had to be loaded."""
         self.logs: list[LogLine] = []
@@ -70,6 +74,8 @@ class LiveRun:
         """Turns that are with the store."""
         self.history_events = 0
         self.history_bytes = 0
+        self.snapshot_events = 0
+        """How many events the last snapshot covers."""
         self.is_warned = False
         self.is_due = False
         self.is_blocked = False

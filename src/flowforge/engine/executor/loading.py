@@ -12,7 +12,8 @@ from flowforge.engine.executor.turns import encode_events, large_values, move_to
 from flowforge.engine.machine import TurnSheet
 from flowforge.engine.machine.actions import WorkflowNeeded
 from flowforge.engine.machine.contexts import BlobNeeded
-from flowforge.engine.machine.work import Callee, MailRead
+from flowforge.engine.machine.work import Callee, LookBack, MailRead
+from flowforge.engine.store import WaitRow
 from flowforge.kit.border import decode
 from flowforge.kit.crashpoint import crashpoint
 from flowforge.kit.errors import FlowForgeError, NotInstalledError, RequestError, StorageError
@@ -32,6 +33,9 @@ class Loader:
 
     def _spawn(self, live: LiveRun, work: Coroutine[None, None, None]) -> None:
         live.is_blocked = True
+        self._keep(work)
+
+    def _keep(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -110,6 +114,26 @@ class Loader:
         self._engine.hand_in(live, sheet, encode_events(sheet.events))
         if live.outcomes:
             self._engine.wake(live)
+
+    def look_back(self, live: LiveRun, work: LookBack) -> None:
+        """Named events that came before the wait was there become mail."""
+        live.looking += 1
+        self._keep(self._look_back(live, WaitRow(work.key, work.name, work.correlation, work.since)))
+
+    async def _look_back(self, live: LiveRun, wait: WaitRow) -> None:
+        engine = self._engine
+        while not live.is_dropped:
+            try:
+                reached = await engine.committer.call(engine.store.look_back, live.no, wait)
+            except StorageError as fault:
+                logger.error("Earlier events cannot be read; the run waits for that.", run=live.state.run_id, cause=fault.message)
+                await asyncio.sleep(_RETRY_S)
+                continue
+            live.looking -= 1
+            if reached:
+                await engine.read_mail()
+            engine.wake(live)
+            return
 
     def reload(self, live: LiveRun, void: TurnSheet) -> None:
         """Mail came between deciding and committing: what was decided is void. The run is read anew; what came from outside stands."""

@@ -25,6 +25,8 @@ class EngineSettings:
     """A run stays in memory if its next timer, or a called run's end, may come within this time."""
     history_events_max: int = 1_000_000
     history_events_warn: int = 50_000
+    snapshot_events: int = 1_000
+    """A run that leaves memory with more new events than this behind its last snapshot leaves a new one."""
     keep_runs_ms: int | None = None
     """Finished runs are deleted after this time; None: never."""
     storage_patience_ms: int = 30_000

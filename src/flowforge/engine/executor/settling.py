@@ -50,7 +50,7 @@ def _find_live_causes(engine: "Engine", run_no: int) -> list[JsonObject] | None:
     live = engine.lives.get(run_no)
     if live is None:
         return None
-    if live.outcomes or live.pending or live.is_blocked or live.state.ready:
+    if live.outcomes or live.pending or live.looking or live.is_blocked or live.state.ready:
         return []
     return cast("list[JsonObject]", explain_state(live.state)["causes"])
 

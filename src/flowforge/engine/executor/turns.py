@@ -11,6 +11,9 @@ from flowforge.engine.events import BlobRef, Event, RunFinished
 from flowforge.engine.executor.live import LiveRun
 from flowforge.engine.executor.settings import EngineSettings
 from flowforge.engine.machine import TurnSheet, decide, record
+from flowforge.engine.machine.actions import WorkflowNeeded
+from flowforge.engine.machine.contexts import BlobNeeded
+from flowforge.engine.machine.snapshot import SNAPSHOT_FORMAT, can_dump, dump_state
 from flowforge.engine.machine.state import next_timer
 from flowforge.engine.machine.work import (
     Acquire,
@@ -60,6 +63,22 @@ class TurnMaker:
         Raises:
             BlobNeeded, WorkflowNeeded: something must be loaded; fill the same sheet again afterwards.
         """
+        while True:
+            self._record(live, sheet)
+            if self.is_closing:
+                sheet.take_side()
+                return
+            need = _decide(sheet)
+            if any(isinstance(work, Pure) for work in sheet.work):
+                self._compute(live, sheet)
+            elif need is not None:
+                raise need
+            elif not live.outcomes:
+                break
+        if sheet.is_full:
+            self._wake(live)
+
+    def _record(self, live: LiveRun, sheet: TurnSheet) -> None:
         while live.outcomes:
             outcome = live.outcomes[0]
             record(sheet, outcome)
@@ -69,17 +88,9 @@ class TurnMaker:
             if isinstance(outcome, MailRead):
                 live.mail_read.append(outcome.no)
             live.outcomes.popleft()
-        if self.is_closing:
-            sheet.take_side()
-            return
-        decide(sheet)
-        while any(isinstance(work, Pure) for work in sheet.work):
-            self._compute(live, sheet)
-            decide(sheet)
-        if sheet.is_full:
-            self._wake(live)
 
     def _compute(self, live: LiveRun, sheet: TurnSheet) -> None:
+        """Results go the way of all outcomes: recording one may need something that must be loaded first."""
         work, sheet.work = sheet.work, []
         for item in work:
             if not isinstance(item, Pure):
@@ -90,7 +101,7 @@ class TurnMaker:
                     lambda done: self._bring(live, done)
                 )
             else:
-                record(sheet, self._call(item))
+                live.outcomes.append(self._call(item))
 
     def _bring(self, live: LiveRun, done: "asyncio.Future[Outcome]") -> None:
         live.computing -= 1
@@ -184,10 +195,10 @@ class TurnMaker:
     def is_idle(self, live: LiveRun, later: list[Work]) -> bool:
         """Whether the run may leave memory: nothing is in flight, nothing ready, no timer near."""
         state = live.state
-        if live.flights or live.computing or live.outcomes or live.is_blocked or state.aborting:
+        if live.flights or live.computing or live.looking or live.outcomes or live.is_blocked or state.aborting:
             return False
         for work in later:
-            if isinstance(work, Effect | Acquire):
+            if isinstance(work, Effect | Acquire | LookBack):
                 return False
         stands_still = state.is_paused or bool(state.parked)
         if (state.ready or state.unknown or state.slot_waits) and not stands_still:
@@ -212,7 +223,13 @@ class TurnMaker:
     def _release(self, live: LiveRun) -> Release:
         timer = None if live.state.is_paused else next_timer(live.state)
         due_at = FAR_FUTURE_MS if timer is None else timer[0]
-        return Release(run_status(live.state), due_at, encode(explain_state(live.state)).decode())
+        why = encode(explain_state(live.state)).decode()
+        return Release(run_status(live.state), due_at, why, self._take_snapshot(live), SNAPSHOT_FORMAT)
+
+    def _take_snapshot(self, live: LiveRun) -> bytes | None:
+        if live.history_events - live.snapshot_events <= self._settings.snapshot_events or not can_dump(live.state):
+            return None
+        return dump_state(live.state, events=live.history_events, size_bytes=live.history_bytes)
 
     def _watch_history(self, live: LiveRun) -> None:
         settings = self._settings
@@ -224,6 +241,15 @@ class TurnMaker:
             message = f"The history of the run is full ({live.history_events} events, {live.history_bytes} bytes)."
             live.outcomes.append(Condemned({"code": "history_limit", "message": message}))
             self._wake(live)
+
+
+def _decide(sheet: TurnSheet) -> BlobNeeded | WorkflowNeeded | None:
+    """Decides; what must be loaded for more is given back, so that what was asked for before it is not forgotten."""
+    try:
+        decide(sheet)
+    except (BlobNeeded, WorkflowNeeded) as need:
+        return need
+    return None
 
 
 def encode_events(events: list[Event]) -> bytes:

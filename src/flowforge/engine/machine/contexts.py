@@ -116,7 +116,7 @@ class RunView(Lazy):
         }
         if state.phase:
             fields["status"] = state.status
-            fields["error"] = cast("JsonValue", state.error)
+            fields["error"] = None if state.error is None else {"step": None, **cast("JsonObject", state.error)}
         return fields
 
 

@@ -77,7 +77,6 @@ def _heed_people(sheet: TurnSheet) -> None:
     for key, (output, by) in list(state.skips.items()):
         sheet.write({"type": "step.bypassed", "step": key, "output": output, "by": by})
     for key, output in list(state.resolved_as_done.items()):
-        del state.resolved_as_done[key]
         scope = state.parked[key][0]
         exit_port = scope.graph.steps[state.parked[key][1]].exit or "done"
         complete_step(sheet, key, exit_port, output)
@@ -165,8 +164,8 @@ def _end_children(sheet: TurnSheet) -> None:
     state = sheet.state
     for key, body in list(state.child_results.items()):
         attempt = state.open.get(key)
-        state.child_results.pop(key, None)
         if attempt is None:
+            del state.child_results[key]
             continue
         if body["status"] == "completed":
             event: StepCompleted = {"type": "step.completed", "step": key, "attempt": attempt.attempt, "port": "done"}
@@ -178,6 +177,8 @@ def _end_children(sheet: TurnSheet) -> None:
             sheet.write(event)
         else:
             record(sheet, Failed(key, attempt.attempt, _child_error(body)))
+        # Not before: what a compensation reads may have to be loaded first.
+        state.child_results.pop(key, None)
 
 
 def _child_error(body: JsonObject) -> ErrorValue:

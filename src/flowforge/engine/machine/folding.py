@@ -277,8 +277,10 @@ def _fold_failed(state: RunState, event: StepFailed) -> None:
         return
     scope, index = locate(state, key)
     attempt = state.open.pop(key, None)
-    if attempt is not None and attempt.child is not None and state.fired.get(key) == "timeout":
-        state.side.children_cancelled.append(attempt.child)
+    if attempt is not None and attempt.child is not None:
+        state.child_results.pop(key, None)
+        if state.fired.get(key) == "timeout":
+            state.side.children_cancelled.append(attempt.child)
     scope.errors[index] = event["error"]
     scope.failures[index] = scope.failures.get(index, 0) + 1
     if scope.status[index] == LOOPING:

@@ -28,8 +28,8 @@ def _enter_cancelling(sheet: TurnSheet, status: str, error: ErrorValue) -> None:
 def close_graph(sheet: TurnSheet, scope: Scope) -> None:
     """A whole graph is done: the main one gives the run's output, the others lead to the next phase."""
     state = sheet.state
-    del state.closing[scope.path]
     if scope is not state.root:
+        del state.closing[scope.path]
         _after(sheet, state.phase)
         return
     output: JsonValue = None
@@ -38,8 +38,11 @@ def close_graph(sheet: TurnSheet, scope: Scope) -> None:
         try:
             output = template.evaluate(context_of(state, scope, "~output", sheet.at))
         except ExpressionError as fault:
+            del state.closing[scope.path]
             _enter_cancelling(sheet, "failed", {**error_of(fault), "step": "output"})
             return
+    # Not before: what the output reads may have to be loaded first.
+    del state.closing[scope.path]
     if state.program.workflow.finally_ is not None:
         sheet.write({"type": "run.phase", "phase": "finally", "status": "completed", "output": output})
     else:

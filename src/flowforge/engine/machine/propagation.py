@@ -203,8 +203,11 @@ def forget(state: RunState, scope: Scope, index: int, key: str) -> None:
     state.started_steps.pop(key, None)
     state.parameters.pop(key, None)
     state.busy.discard(key)
+    if state.skips:
+        state.skips.pop(key, None)
     wait = state.waits.pop(key, None)
     if wait is not None:
+        state.resolved_as_done.pop(key, None)
         state.slot_waits.pop(key, None)
         state.requested.discard(key)
         state.parked.pop(key, None)

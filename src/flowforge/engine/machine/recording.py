@@ -49,7 +49,6 @@ def _record_success(sheet: TurnSheet, outcome: Succeeded) -> None:
     if outcome.attempt == 0:
         if key not in state.busy:
             return
-        state.busy.discard(key)
     found = None if outcome.attempt == 0 else _find_attempt(state, key, outcome.attempt)
     if outcome.attempt and found is None:
         return
@@ -62,6 +61,8 @@ def _record_success(sheet: TurnSheet, outcome: Succeeded) -> None:
         event["blob"] = outcome.blob
     if found is None or found.scope.graph.steps[found.index].compensate is not None:
         add_undo(state, key, event)
+    # Not before: what a compensation reads may have to be loaded first.
+    state.busy.discard(key)
     sheet.write(event)
 
 

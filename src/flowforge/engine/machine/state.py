@@ -365,6 +365,14 @@ def open_scope(state: RunState, plan: Plan, path: str, parent: Scope | None) -> 
     return scope
 
 
+def let_go(state: RunState) -> None:
+    """The run leaves memory: breaks the circles between state, scopes and views, so that all of it is freed at once, not by the collector."""
+    for loop in state.loops.values():
+        loop.scopes.clear()
+    for scope in state.scopes.values():
+        scope.roots = None
+
+
 def mark_ready(state: RunState, scope: Scope, index: int) -> None:
     scope.status[index] = READY
     state.ready[(scope.number << 16) | index] = (scope, index)

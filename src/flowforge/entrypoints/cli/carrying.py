@@ -102,11 +102,23 @@ async def _follow(engine: Engine, followed: Followed, progress: Progress, patien
     follower = Follower(engine, followed, progress)
     engine.listen(followed.run_no, follower.hear)
     await follower.catch_up()
-    status = await settle(engine, followed.run_no, patience_ms)
+    status = await _settle(engine, followed, patience_ms)
     if status in TERMINAL_STATUSES and followed.history.finished is None:
         # It has ended in another process, whose commits nobody told us of.
         await follower.catch_up()
     return status
+
+
+async def _settle(engine: Engine, followed: Followed, patience_ms: int | None) -> str:
+    settling = asyncio.create_task(settle(engine, followed.run_no, patience_ms))
+    try:
+        await asyncio.wait({settling}, timeout=None if patience_ms is None else patience_ms / 1_000)
+        # Nobody has begun with it: another run holds the place that it needs, for longer than the patience.
+        if not settling.done() and followed.history.last_seq <= 1 and followed.run_no not in engine.lives:
+            return "queued"
+        return await settling
+    finally:
+        settling.cancel()
 
 
 def make_result(installation: Installation, followed: Followed, status: str) -> JsonObject:

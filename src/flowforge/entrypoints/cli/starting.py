@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from flowforge.engine.births import StartRequest, check_start, make_root
 from flowforge.engine.events import PinnedVersion
@@ -16,9 +16,6 @@ from flowforge.kit.errors import Detail, InvariantError
 from flowforge.kit.ids import DEFAULT_WORKSPACE_ID
 from flowforge.language.graph import Workflow
 from flowforge.workflows.errors import DocumentInvalidError
-
-if TYPE_CHECKING:
-    from flowforge.runs.types import RunHeader
 
 _SUFFIXES: Final = (".yaml", ".yml", ".json")
 _REGISTRATION_MS: Final = 30_000
@@ -95,16 +92,3 @@ async def start_detached(installation: Installation, request: StartRequest, work
     if result.verdict is Verdict.REJECTED and birth.new_run.slot is not None:
         raise StartRejectedError(workflow.name, birth.new_run.slot.limit)
     return result.run_id or run_id
-
-
-async def find_run(installation: Installation, run_id: str) -> "RunHeader":
-    """The row of a run.
-
-    Raises:
-        RunNotFoundError: there is none.
-    """
-    # Only a repeated start looks a run up: a first one does without SQLAlchemy.
-    from flowforge.runs.service import get_run
-
-    async with installation.database.read() as session:
-        return await get_run(session, DEFAULT_WORKSPACE_ID, run_id)

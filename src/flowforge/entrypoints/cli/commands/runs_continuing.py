@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from flowforge.entrypoints.cli.adopting import Family, adopt_family, find_family
 from flowforge.entrypoints.cli.arguments import read_duration_ms
 from flowforge.entrypoints.cli.carrying import Followed, carry_run, carrying_engine, exit_code_of_status, run_interruptibly
 from flowforge.entrypoints.cli.codes import ExitCode
@@ -44,11 +43,10 @@ def continue_(
 
     async def work() -> ExitCode:
         try:
-            chosen = await _choose(installation, run_ids or [])
+            chosen, family = await _choose(installation, run_ids or [])
             if not chosen:
                 frame.output.say("No run is open.")
                 return ExitCode.SUCCESS
-            family = await find_family(installation, {header.no for header in chosen} if run_ids else None)
             return await _carry(frame, installation, chosen, family, patience_ms)
         finally:
             await installation.aclose()
@@ -58,29 +56,39 @@ def continue_(
         raise CommandFailedError(code)
 
 
-async def _choose(installation: Installation, run_ids: Sequence[str]) -> list[RunHeader]:
-    """The runs to follow: those that were named, or all open ones that no other run has called.
+async def _choose(installation: Installation, run_ids: Sequence[str]) -> tuple[list[RunHeader], set[int]]:
+    """The runs to follow (those that were named, or all open ones), and the numbers of all that must go on for them.
 
     Raises:
         RunNotFoundError, RunEndedError: one that was named does not exist, or has ended.
     """
     async with installation.database.read() as session:
-        if not run_ids:
-            everyone = await list_open_runs(session, DEFAULT_WORKSPACE_ID)
-            return [header for header in everyone if header.parent_no is None]
         named = [await get_run(session, DEFAULT_WORKSPACE_ID, check_run_id(run_id)) for run_id in run_ids]
+        everyone = await list_open_runs(session, DEFAULT_WORKSPACE_ID)
     for header in named:
         if not header.is_open:
             raise RunEndedError(header.id, header.status)
-    return named
+    if not run_ids:
+        return [header for header in everyone if header.parent_no is None], {header.no for header in everyone}
+    return named, find_family(everyone, {header.no for header in named})
+
+
+def find_family(everyone: Sequence[RunHeader], roots: set[int]) -> set[int]:
+    """The roots and all runs that they have called. `everyone` is sorted by time: a run comes before those that it called."""
+    family = set(roots)
+    for header in everyone:
+        if header.parent_no in family:
+            family.add(header.no)
+    return family
 
 
 async def _carry(
-    frame: Frame, installation: Installation, chosen: Sequence[RunHeader], family: Family, patience_ms: int
+    frame: Frame, installation: Installation, chosen: Sequence[RunHeader], family: set[int], patience_ms: int
 ) -> ExitCode:
     codes: list[ExitCode] = []
     async with carrying_engine(installation, "continue") as engine:
-        adopt_family(engine, family)
+        for run_no in family:
+            engine.adopt(run_no)
         for header in chosen:
             workflow = find_workflow(installation.store, header, installation.compile_definition)
             followed = Followed(header.no, header.id, f"{header.workflow}  {header.id}", History(workflow))

@@ -45,10 +45,13 @@ class Floor:
         begun = time.perf_counter()
         for seq in range(steps + 1):
             for group in range(0, runs, _GROUP):
-                with self._commit():
-                    for number in range(group, min(group + _GROUP, runs)):
-                        self._connection.execute(_INSERT, (first + number, seq, orjson.dumps(_EVENTS).decode()))
+                self._write_group(range(first + group, first + min(group + _GROUP, runs)), seq)
         return time.perf_counter() - begun
+
+    def _write_group(self, runs: range, seq: int) -> None:
+        with self._commit():
+            for run in runs:
+                self._connection.execute(_INSERT, (run, seq, orjson.dumps(_EVENTS).decode()))
 
     def measure_fan_out_s(self, items: int) -> float:
         """W4: a row for each plan and each outcome, in one commit for all plans and one for all outcomes, and one for the end."""

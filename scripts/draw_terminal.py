@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 
-WIDTH: Final = 92
+WIDTH: Final = 120
 HEIGHT: Final = 60
 _FONTS: Final = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 """Pictures must not fetch anything."""

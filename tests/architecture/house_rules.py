@@ -16,6 +16,7 @@ SUPERVISORS = frozenset(
         "src/flowforge/operations/calling.py:run_effect",
         # One run's fault must not end the others.
         "src/flowforge/engine/executor/engine.py:Engine._turn_safely",
+        "src/flowforge/engine/executor/attempts.py:Attempts._run",
         # The last line before a person: a sentence instead of a stack trace.
         "src/flowforge/entrypoints/cli/app.py:RootGroup.main",
     }

@@ -11,6 +11,7 @@ ANYTHING = "…"
 
 _FENCE = re.compile(r"^```(?P<language>[a-z]*) *(?P<rest>.*)$")
 _PROMPT = "$ "
+_OURS = re.compile(r"(^|\| )flowforge ")
 _EXIT = re.compile(r"\s+# exit (\d+)$")
 
 
@@ -30,7 +31,10 @@ class Block:
 
 @dataclass(slots=True)
 class Command:
-    """A line `$ flowforge …` and the output that is shown below it; none is shown: any is fine. `# exit 3` behind it: not 0."""
+    """A line `$ flowforge …`, or a pipe into it, and the output that is shown below it; none is shown: any is fine.
+
+    `# exit 3` behind it: the exit code is not 0.
+    """
 
     line: int
     text: str
@@ -66,7 +70,7 @@ def read_commands(block: Block) -> list[Command]:
     for number, line in enumerate(block.text.splitlines(), block.line):
         if line.startswith(_PROMPT):
             text = line.removeprefix(_PROMPT)
-            is_ours = text.startswith("flowforge ")
+            is_ours = _OURS.search(text) is not None
             match = _EXIT.search(text)
             if is_ours:
                 commands.append(Command(number, _EXIT.sub("", text), int(match[1]) if match else 0))

@@ -16,6 +16,7 @@ one
 
 $ flowforge runs show x  # exit 4
 $ flowforge settings
+$ printf value | flowforge secrets set NAME
 ```
 """
 
@@ -32,8 +33,9 @@ def test_our_commands_are_found_with_exit_code_and_output():
         (10, "flowforge run order.yaml", 0),
         (13, "flowforge runs show x", 4),
         (14, "flowforge settings", 0),
+        (15, "printf value | flowforge secrets set NAME", 0),
     ]
-    assert [command.shown for command in commands] == [["one", ""], [], []]
+    assert [command.shown for command in commands] == [["one", ""], [], [], []]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The commands in the examples' READMEs, against the little server that is shipped with them."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Generator
@@ -20,18 +21,28 @@ def url() -> Generator[str]:
             process.terminate()
 
 
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The examples, where they may be written to."""
+    return shutil.copytree(EXAMPLES, tmp_path / "examples")
+
+
 @pytest.mark.slow(60)
-def test_countries_and_orders_run_against_the_shipped_server(url: str, tmp_path: Path):
-    (tmp_path / "work").mkdir()
-    (tmp_path / "work" / "countries.csv").write_bytes((EXAMPLES / "countries" / "countries.csv").read_bytes())
-    settings = {"EGRESS_ALLOW": url.removeprefix("http://"), "FILE_ROOTS": f"work={tmp_path / 'work'}"}
-    shell = Shell(tmp_path, settings)
-    countries = shell.call("run", "countries/countries.yaml", "--set", f"service={url}")[-1]
-    assert countries["output"] == {"countries": 12, "regions": 5, "report": "report.json"}
-    order = ("run", "order-intake/order-intake.yaml", "--set", f"shop={url}", "--input")
-    taken = shell.call(*order, "@order-intake/order.json")[-1]
+def test_countries_are_told_to_the_shipped_server(url: str, folder: Path, tmp_path: Path):
+    settings = {"EGRESS_ALLOW": url.removeprefix("http://"), "FILE_ROOTS": "work=."}
+    shell = Shell(tmp_path, settings, cwd=folder / "countries")
+    result = shell.call("run", "countries.yaml", "--set", f"service={url}")[-1]
+    assert result["output"] == {"countries": 12, "regions": 5, "report": "report.json"}
+    assert (folder / "countries" / "report.json").exists()
+
+
+@pytest.mark.slow(60)
+def test_orders_go_to_the_shipped_server_and_a_declined_one_is_undone(url: str, folder: Path, tmp_path: Path):
+    shell = Shell(tmp_path, {"EGRESS_ALLOW": url.removeprefix("http://")}, cwd=folder / "order-intake")
+    order = ("run", "order-intake.yaml", "--set", f"shop={url}", "--input")
+    taken = shell.call(*order, "@order.json")[-1]
     assert taken["output"] == {"reservations": ["r-1", "r-2", "r-3"], "receipt": "c-1"}
-    declined = shell.call(*order, "@order-intake/order-too-large.json", exit_code=1)[-1]
+    declined = shell.call(*order, "@order-too-large.json", exit_code=1)[-1]
     effects = shell.call("runs", "effects", str(declined["run_id"]))
     undone = [str(effect["iteration"]) for effect in effects if str(effect["iteration"]).startswith("~undo")]
     assert undone == ["~undo/items.2", "~undo/items.1", "~undo/items.0"]

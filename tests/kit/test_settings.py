@@ -44,7 +44,7 @@ def test_variables_are_read_with_their_units(data: Path):
         MOCKS="on",
         FILE_ROOTS="in=/srv/in, out=~/out",
     )
-    assert (settings.step_timeout_ms, settings.keep_runs_ms, settings.run_timeout_ms) == (90_000, 3_600_000, 0)
+    assert (settings.limits.step_timeout_ms, settings.keep_runs_ms, settings.run_timeout_ms) == (90_000, 3_600_000, 0)
     assert (settings.limits.http_body_bytes, settings.limits.expr_ops) == (2 * 2**20, 5_000)
     assert (settings.log_level, settings.mocks) == (LogLevel.DEBUG, True)
     assert settings.list_file_roots() == (FileRoot("in", Path("/srv/in")), FileRoot("out", Path.home() / "out"))

@@ -367,13 +367,14 @@ def _check_whole(database: Database, known: Witnesses) -> Iterator[Violation]:
 
 def _check_keys_apart(database: Database) -> Iterator[Violation]:
     owners: dict[str, tuple[str, str]] = {}
-    for history in database.histories:
-        for entry in history.entries:
-            if entry.type == "step.planned":
-                step = (history.id, str(entry.event["step"]))
-                owner = owners.setdefault(str(entry.event["key"]), step)
-                if owner != step:
-                    yield Violation("I7", history.id, f"{step[1]} has the key of {owner[1]} in {owner[0]}")
+    plans = [
+        (history.id, entry.event) for history in database.histories for entry in history.entries if entry.type == "step.planned"
+    ]
+    for run, event in plans:
+        step = (run, str(event["step"]))
+        owner = owners.setdefault(str(event["key"]), step)
+        if owner != step:
+            yield Violation("I7", run, f"{step[1]} has the key of {owner[1]} in {owner[0]}")
 
 
 def _check_owners(database: Database, known: Witnesses) -> Iterator[Violation]:

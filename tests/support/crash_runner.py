@@ -13,7 +13,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, cast
+from typing import Final, NoReturn, cast
 
 from tests.support.checker import Acknowledged, Request, Witnesses, check
 from tests.support.lab import QUICK, WORKSPACE, Lab
@@ -79,21 +79,22 @@ def fork_life(folder: Path, scenario: Scenario, hook: Callable[[str], None] | No
     """Lives in a child process; returns its exit code."""
     child = os.fork()
     if child == 0:
-        code = 1
-        try:
-            if hook is None:
-                asyncio.run(Life(folder, scenario).live())
-            else:
-                with crash_hook(hook):
-                    asyncio.run(Life(folder, scenario).live())
-            code = 0
-        except BaseException:  # noqa: BLE001 - a child tells why it fails before it exits
-            traceback.print_exc()
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
+        live_and_exit(folder, scenario, hook or (lambda _name: None))
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def live_and_exit(folder: Path, scenario: Scenario, hook: Callable[[str], None]) -> NoReturn:
+    code = 1
+    try:
+        with crash_hook(hook):
+            asyncio.run(Life(folder, scenario).live())
+        code = 0
+    except BaseException:  # noqa: BLE001 - a child tells why it fails before it exits
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def die_at(place: int) -> Callable[[str], None]:

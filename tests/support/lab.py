@@ -111,12 +111,12 @@ class Lab:
     def make_engine(self, **changes: Any) -> Engine:
         """Another engine on the same database; `changes` to its settings."""
         self.shelf.store = self.store
-        return self._make_engine(self.store, **changes)
+        return self._make_engine(self.store, self.book, **changes)
 
     async def open_rival(self, **changes: Any) -> Engine:
-        """A second worker beside the first, with a connection of its own, as another process would have it."""
+        """A second worker beside the first, as another process would have it: its own connection, and no gates in its world."""
         store = self.open_store()
-        rival = self._make_engine(store, **changes)
+        rival = self._make_engine(store, EffectBook(self.book.path, clock=self.clock), **changes)
         await rival.open()
         self.rivals.append((rival, store))
         return rival
@@ -126,7 +126,7 @@ class Lab:
         assert isinstance(self.clock, ShiftedClock)
         self.clock.advance(duration_ms)
 
-    def _make_engine(self, store: Store, **changes: Any) -> Engine:
+    def _make_engine(self, store: Store, book: EffectBook, **changes: Any) -> Engine:
         parts = EngineParts(
             store=store,
             registry=self.registry,
@@ -136,7 +136,7 @@ class Lab:
             clock=self.clock,
             metrics=self.metrics,
             masker=self.masker,
-            services={EffectBook: self.book},
+            services={EffectBook: book},
             locks=WorkerLocks(self.folder / "run"),
         )
         return Engine(parts, replace(self.settings, **changes))

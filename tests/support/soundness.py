@@ -32,10 +32,7 @@ def assert_rows_follow(lab: Lab) -> None:
     """F78: of every run that has ended the journal alone gives status and error of its row, and nothing is left to decide."""
     with closing(sqlite3.connect(lab.database)) as connection:
         ended = connection.execute("SELECT no, digest, status, error_code FROM runs WHERE finished_at IS NOT NULL").fetchall()
-        rows = {
-            no: [JournalRow(*row) for row in connection.execute(_ROWS, (no,))]
-            for no, *_ in ended
-        }
+        rows = {no: [JournalRow(*row) for row in connection.execute(_ROWS, (no,))] for no, *_ in ended}
         documents = dict(connection.execute("SELECT digest, document FROM definitions").fetchall())
     for no, digest, status, error_code in ended:
         assert_refolds(lab, orjson.loads(documents[digest]), rows[no], (status, error_code))

@@ -23,7 +23,7 @@ DEFAULT_PRIORITY: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class StartRequest:
-    """What a start says. `priority` 0 (first) to 9; with a `dedup` the same start gives the same run for ever."""
+    """What a start says. `priority` 0 (first) to 9; `timeout_ms` holds where the workflow sets none; with a `dedup` the same start gives the same run for ever."""
 
     workspace_id: str
     workflow: PinnedVersion
@@ -34,6 +34,7 @@ class StartRequest:
     subject: str | None = None
     priority: int = DEFAULT_PRIORITY
     mocks: bool = False
+    timeout_ms: int | None = None
     dedup: str | None = None
 
 
@@ -79,6 +80,8 @@ def make_root(request: StartRequest, workflow: Workflow, variables: JsonObject, 
     }
     if request.mocks:
         started["mocks"] = True
+    if request.timeout_ms is not None and workflow.timeout_ms is None:
+        started["timeout_ms"] = request.timeout_ms
     return _finish_birth(
         workflow, started, _Facts(no, at, request.priority, request.dedup, request.labels, request.subject, None, None)
     )
@@ -101,6 +104,8 @@ def make_child(parent_no: int, parent: RunState, priority: int, work: StartChild
     }
     if parent.mocks:
         started["mocks"] = True
+    if "timeout_ms" in parent.started and work.workflow.timeout_ms is None:
+        started["timeout_ms"] = parent.started["timeout_ms"]
     facts = _Facts(work.run_no, at, priority, None, {}, None, parent_no, f"{work.key}#{work.attempt}")
     try:
         return _finish_birth(work.workflow, started, facts).new_run

@@ -59,6 +59,8 @@ class RunStarted(TypedDict):
     labels: NotRequired[dict[str, str]]
     subject: NotRequired[str]
     mocks: NotRequired[bool]
+    timeout_ms: NotRequired[int]
+    """The installation's time-out for runs whose workflow sets none."""
     parent: NotRequired[ParentStep]
     fork: NotRequired[JsonObject]
 

@@ -55,7 +55,7 @@ class Limits(BaseModel):
         default=4 * 2**10, ge=64, le=2**16, validation_alias="LIMIT_EXPR_SRC", description="Longest source of one expression."
     )
     expr_depth: int = Field(
-        default=40, ge=4, le=100, validation_alias="LIMIT_EXPR_DEPTH", description="Deepest nesting of one expression."
+        default=40, ge=4, le=60, validation_alias="LIMIT_EXPR_DEPTH", description="Deepest nesting of one expression."
     )
     expr_nodes: int = Field(
         default=2_000, ge=16, le=100_000, validation_alias="LIMIT_EXPR_NODES", description="Most parts of one expression."
@@ -114,6 +114,13 @@ class Limits(BaseModel):
         default=5, ge=0, le=20, validation_alias="LIMIT_HTTP_REDIRECTS", description="Most redirects followed by one call."
     )
 
+    step_timeout_ms: DurationMs = Field(
+        default=300_000,
+        ge=100,
+        le=2_592_000_000,
+        validation_alias="STEP_TIMEOUT",
+        description="Time of one attempt of a step that sets none.",
+    )
     attempt_max_ms: DurationMs = Field(
         default=86_400_000,
         ge=1_000,

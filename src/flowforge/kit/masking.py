@@ -35,6 +35,11 @@ class Masker:
             # Longest first: a form may hold another one, and half a secret must not stay.
             self._forms = tuple(sorted({*self._forms, *list_forms(value)}, key=len, reverse=True))
 
+    @property
+    def values(self) -> list[str]:
+        """The secrets themselves, for another process that is to hide them too."""
+        return sorted(self._values)
+
     def mask(self, text: str) -> str:
         """The text with every form of every secret replaced by `***`."""
         # A search for each form beats one regular expression with thousands of alternatives, and most texts hold none.

@@ -90,13 +90,6 @@ class Settings(BaseModel):
         validation_alias="RUNS_MAX",
         description="Most runs in memory at once; waiting runs take none.",
     )
-    step_timeout_ms: DurationMs = Field(
-        default=300_000,
-        ge=100,
-        le=2_592_000_000,
-        validation_alias="STEP_TIMEOUT",
-        description="Time of one attempt of a step that sets none.",
-    )
     run_timeout_ms: DurationMs = Field(
         default=0, ge=0, validation_alias="RUN_TIMEOUT", description="Time of a run whose workflow sets none; 0 is without end."
     )

@@ -1,6 +1,6 @@
 """From a journal to what people look at: steps with their attempts and times. Pure: no clock, no database."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -39,10 +39,6 @@ class _Step:
     child_run_id: str | None = None
 
     @property
-    def is_done(self) -> bool:
-        return self.status in DONE_STATUSES
-
-    @property
     def open_attempt(self) -> _Attempt | None:
         last = self.attempts[-1] if self.attempts else None
         return last if last is not None and last.finished_at_ms is None else None
@@ -63,6 +59,9 @@ class History:
         self.input: JsonValue = None
         self.corrections: list[JsonValue] = []
         self._steps: dict[str, _Step] = {}
+        # The steps that are not over: what is asked at every turn must not walk through a long run.
+        self._open: dict[str, _Step] = {}
+        self._loops: set[str] = set()
 
     def apply(self, turn: JournalTurn) -> None:
         self.last_seq = turn.seq
@@ -79,10 +78,10 @@ class History:
             self._apply_mail(event["kind"], event["body"])
         elif event["type"] == "run.phase":
             self.phase = event["phase"]
-            self._cancel_idle(at_ms)
+            self._cancel(at_ms, lambda step: step.open_attempt is None)
         elif event["type"] == "run.finished":
             self.finished, self.finished_at_ms = event, at_ms
-            self._cancel_all(at_ms)
+            self._cancel(at_ms, lambda _: True)
 
     def _apply_mail(self, kind: str, body: JsonObject) -> None:
         if kind in ("pause", "resume"):
@@ -117,11 +116,13 @@ class History:
             self._park(event["step"], event["reason"], event.get("error"), at_ms)
         elif event["type"] == "loop.opened":
             self._begin(event["step"], at_ms)
+            self._loops.add(event["step"])
 
     def _begin(self, key: str, at_ms: int) -> _Step:
         step = self._steps.get(key)
         if step is None:
             step = self._steps[key] = _Step(key, at_ms)
+        self._open.setdefault(key, step)
         step.status, step.port, step.finished_at_ms, step.waits_for = "running", None, None, None
         return step
 
@@ -140,7 +141,10 @@ class History:
 
     def _end(self, step: _Step, port: str | None, at_ms: int) -> None:
         step.port, step.finished_at_ms, step.waits_for = port, at_ms, None
-        self._cancel_below(step.key, at_ms)
+        self._open.pop(step.key, None)
+        if step.key in self._loops:
+            self._loops.discard(step.key)
+            self._cancel(at_ms, lambda inner: inner.key.startswith(step.key + "."))
 
     def _fail(self, step: _Step, error: ErrorValue, retry_at_ms: int | None, at_ms: int) -> None:
         if retry_at_ms is None and self._asks_a_person(step.key):
@@ -155,21 +159,10 @@ class History:
         found = None if self.outline is None or key.startswith(UNDO) else self.outline.find(key)
         return found is not None and found.on_error is OnError.ASK and not found.handles_error
 
-    def _cancel_below(self, key: str, at_ms: int) -> None:
-        inside = key + "."
-        for step in self._steps.values():
-            if step.key.startswith(inside) and not step.is_done:
-                _cancel(step, at_ms)
-
-    def _cancel_idle(self, at_ms: int) -> None:
-        for step in self._steps.values():
-            if not step.is_done and step.open_attempt is None:
-                _cancel(step, at_ms)
-
-    def _cancel_all(self, at_ms: int) -> None:
-        for step in self._steps.values():
-            if not step.is_done:
-                _cancel(step, at_ms)
+    def _cancel(self, at_ms: int, is_meant: Callable[[_Step], bool]) -> None:
+        for step in [step for step in self._open.values() if is_meant(step)]:
+            del self._open[step.key]
+            _cancel(step, at_ms)
 
     def list_steps(self, statuses: Mapping[str, str] | None = None) -> list[StepRecord]:
         """All steps of the main graph and every other step that was reached.
@@ -190,10 +183,10 @@ class History:
     def list_waits(self) -> list[WaitingFor]:
         """What the run waits for, oldest first."""
         waits: list[WaitingFor] = []
-        for step in self._steps.values():
+        for step in self._open.values():
             if step.waits_for is not None:
                 waits.append(step.waits_for)
-            elif step.child_run_id is not None and not step.is_done:
+            elif step.child_run_id is not None:
                 waits.append(WaitingFor(step.key, "child", None, {"run": step.child_run_id}))
         return waits
 
@@ -206,7 +199,7 @@ class History:
 
     def has_open_attempts(self) -> bool:
         """Whether any attempt is under way, a called run's aside."""
-        return any(step.open_attempt is not None and step.child_run_id is None for step in self._steps.values())
+        return any(step.open_attempt is not None and step.child_run_id is None for step in self._open.values())
 
     def get_started(self) -> RunStarted:
         """The first event. Raises InvariantError if the journal does not begin with it."""

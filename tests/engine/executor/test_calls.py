@@ -21,7 +21,12 @@ def statuses(lab: Lab) -> dict[str, str]:
 
 
 async def test_output_of_the_called_run_is_the_steps(lab: Lab):
-    lab.define(callee('- {id: c, uses: test.record, with: {name: c, value: "${{ input.n * 2 }}"}}\n', 'output: "${{ steps.c.output.value }}"\n'))
+    lab.define(
+        callee(
+            '- {id: c, uses: test.record, with: {name: c, value: "${{ input.n * 2 }}"}}\n',
+            'output: "${{ steps.c.output.value }}"\n',
+        )
+    )
 
     outcome = await lab.run(make_document(CALL, OUT))
 
@@ -30,7 +35,9 @@ async def test_output_of_the_called_run_is_the_steps(lab: Lab):
 
 async def test_failure_of_the_called_run_is_the_steps_error(lab: Lab):
     lab.define(callee("- {id: c, uses: flow.fail, with: {code: empty, message: Nothing left.}}\n"))
-    document = make_document(CALL + "- {id: b, after: sub.error, uses: test.record, with: {name: b, value: \"${{ steps.sub.error }}\"}}\n")
+    document = make_document(
+        CALL + '- {id: b, after: sub.error, uses: test.record, with: {name: b, value: "${{ steps.sub.error }}"}}\n'
+    )
 
     outcome = await lab.run(document)
 
@@ -41,7 +48,7 @@ async def test_failure_of_the_called_run_is_the_steps_error(lab: Lab):
 
 
 async def test_call_is_retried_as_a_new_run(lab: Lab):
-    lab.define(callee('- {id: c, uses: test.record, with: {name: c, failures: -1}}\n'))
+    lab.define(callee("- {id: c, uses: test.record, with: {name: c, failures: -1}}\n"))
     step = "- {id: sub, uses: flow.call, with: {workflow: callee}, retry: {attempts: 3, initial: 10ms}}\n"
 
     outcome = await lab.run(make_document(step))
@@ -90,7 +97,9 @@ async def test_call_that_is_not_waited_for_gives_the_runs_id(lab: Lab):
 
 
 async def test_input_of_a_call_is_checked_before_the_run_exists(lab: Lab):
-    lab.define(callee("- {id: c, uses: test.record, with: {name: c}}\n", "input: {type: object, properties: {n: {type: string}}}\n"))
+    lab.define(
+        callee("- {id: c, uses: test.record, with: {name: c}}\n", "input: {type: object, properties: {n: {type: string}}}\n")
+    )
 
     outcome = await lab.run(make_document(CALL))
 
@@ -144,7 +153,11 @@ async def test_called_run_passes_the_limit_that_its_caller_holds(lab: Lab):
 
 async def test_called_runs_of_a_loop_go_on_after_a_crash(lab: Lab):
     gate = lab.book.gate("c")
-    lab.define(callee('- {id: c, uses: test.record, with: {name: c, value: "${{ input.n }}"}}\n', 'output: "${{ steps.c.output.value }}"\n'))
+    lab.define(
+        callee(
+            '- {id: c, uses: test.record, with: {name: c, value: "${{ input.n }}"}}\n', 'output: "${{ steps.c.output.value }}"\n'
+        )
+    )
     document = make_document(
         """
 - id: each
@@ -169,7 +182,9 @@ async def test_called_runs_of_a_loop_go_on_after_a_crash(lab: Lab):
 
 @pytest.mark.parametrize("size", [300_000])
 async def test_large_output_of_a_called_run_is_read_by_its_caller(lab: Lab, size: int):
-    lab.define(callee(f"- {{id: c, uses: test.record, with: {{name: c, size: {size}}}}}\n", 'output: "${{ steps.c.output.value }}"\n'))
+    lab.define(
+        callee(f"- {{id: c, uses: test.record, with: {{name: c, size: {size}}}}}\n", 'output: "${{ steps.c.output.value }}"\n')
+    )
 
     outcome = await lab.run(make_document(CALL, 'output: "${{ size(steps.sub.output) }}"\n'))
 

@@ -15,7 +15,7 @@ finally:
 
 
 def undoable(step: str, fields: str = "") -> str:
-    undo = f"compensate: {{uses: test.record, with: {{name: undo_{step}, value: \"${{{{ steps.{step}.output.times }}}}\"}}}}"
+    undo = f'compensate: {{uses: test.record, with: {{name: undo_{step}, value: "${{{{ steps.{step}.output.times }}}}"}}}}'
     return f"- {{id: {step}, uses: test.record, with: {{name: {step}}}, {undo}{fields}}}\n"
 
 
@@ -162,7 +162,9 @@ async def test_run_timeout_stops_an_effect_in_flight(lab: Lab):
 
 async def test_f66_cancel_during_an_effect_leaves_it_unknown_and_runs_finally(lab: Lab):
     lab.book.gate("a")
-    document = make_document("- {id: a, uses: test.record, with: {name: a}}\n- {id: b, uses: test.record, with: {name: b}}\n", ENDS)
+    document = make_document(
+        "- {id: a, uses: test.record, with: {name: a}}\n- {id: b, uses: test.record, with: {name: b}}\n", ENDS
+    )
     started = await lab.start(document)
     await lab.until(lambda: lab.book.names() == ["a"])
 

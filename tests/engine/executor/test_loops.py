@@ -60,7 +60,9 @@ async def test_items_that_are_no_list_are_a_type_mismatch(lab: Lab):
 
 async def test_failed_item_fails_the_loop_with_its_index(lab: Lab):
     gate = lab.book.gate("slow")
-    steps = '- {id: mark, uses: test.record, with: {name: "${{ item }}", fatal: true, failures: "${{ item == \'bad\' ? -1 : 0 }}"}}'
+    steps = (
+        '- {id: mark, uses: test.record, with: {name: "${{ item }}", fatal: true, failures: "${{ item == \'bad\' ? -1 : 0 }}"}}'
+    )
     outcome = await lab.run(make_document(foreach("items: [slow, bad, more], concurrency: 2", steps)))
 
     assert outcome.status == "failed"

@@ -101,7 +101,9 @@ async def test_interrupted_step_that_asks_is_resolved_by_a_person(lab: Lab, happ
 
 async def test_paused_run_plans_nothing_and_keeps_outcomes(lab: Lab):
     gate = lab.book.gate("a")
-    started = await lab.start(make_document("- {id: a, uses: test.record, with: {name: a}}\n- {id: b, uses: test.record, with: {name: b}}\n"))
+    started = await lab.start(
+        make_document("- {id: a, uses: test.record, with: {name: a}}\n- {id: b, uses: test.record, with: {name: b}}\n")
+    )
     await lab.until(lambda: lab.book.names() == ["a"])
     await lab.send(started, "pause")
     await lab.until(lambda: any(event["type"] == "run.mail" for event in lab.events(started.run_no)))
@@ -140,7 +142,9 @@ async def test_waiting_retry_comes_at_once_when_a_person_says_so(lab: Lab):
 
 
 async def test_message_about_a_step_that_is_over_changes_nothing(lab: Lab):
-    started = await lab.start(make_document("- {id: a, uses: test.record, with: {name: a}}\n- {id: w, uses: flow.wait, with: {signal: go}}\n"))
+    started = await lab.start(
+        make_document("- {id: a, uses: test.record, with: {name: a}}\n- {id: w, uses: flow.wait, with: {signal: go}}\n")
+    )
     await lab.finish(started)
 
     for kind in ("retry", "skip", "resolve"):

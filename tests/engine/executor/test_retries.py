@@ -32,7 +32,9 @@ async def test_each_back_off_has_its_own_pauses(lab: Lab, policy: str, expected:
 
     assert outcome.status == "completed"
     rows = lab.store.load(outcome.started.run_no)
-    pauses = [due - row.at for due, row in zip(delays_ms(outcome), (row for row in rows if b'"step.failed"' in row.body), strict=True)]
+    pauses = [
+        due - row.at for due, row in zip(delays_ms(outcome), (row for row in rows if b'"step.failed"' in row.body), strict=True)
+    ]
     assert pauses == expected
     assert len(lab.book.entries()) == 4
 
@@ -83,9 +85,7 @@ async def test_servers_wish_is_capped_at_an_hour(lab: Lab):
     assert (await lab.finish(started)).status == "completed"
 
 
-@pytest.mark.parametrize(
-    ("codes", "attempts"), [("[broken]", 3), ("[other]", 1), ("['http_*']", 1), ("[other, broken]", 3)]
-)
+@pytest.mark.parametrize(("codes", "attempts"), [("[broken]", 3), ("[other]", 1), ("['http_*']", 1), ("[other, broken]", 3)])
 async def test_only_listed_codes_are_retried(lab: Lab, codes: str, attempts: int):
     outcome = await lab.run(record("failures: -1", f"attempts: 3, initial: 1ms, on: {codes}"))
 

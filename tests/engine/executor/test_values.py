@@ -211,24 +211,22 @@ async def test_defaults_of_the_input_are_filled_in(lab: Lab):
     assert (await lab.run(document, {})).output == 7
 
 
-async def test_operation_that_is_not_installed_refuses_the_start(lab: Lab):
-    pinned = lab.define(make_document("- {id: a, uses: test.record, with: {name: a}}\n"))
-    lab.registry._operations.pop("test.record")  # type: ignore[attr-defined]
-
-    with pytest.raises(NotInstalledError, match=r"test\.record"):
-        await lab.start(pinned)
+async def test_kind_that_is_not_installed_refuses_the_start(lab: Lab):
+    with pytest.raises(NotInstalledError, match=r"human\.approval"):
+        await lab.start(make_document("- {id: a, uses: human.approval, with: {title: Yes?, assignees: [{role: lead}]}}\n"))
 
 
-async def test_operation_that_went_away_fails_its_step(lab: Lab):
+async def test_operation_that_went_away_fails_its_step(lab: Lab, monkeypatch: pytest.MonkeyPatch):
     gate = lab.book.gate("a")
     started = await lab.start(
         make_document("- {id: a, uses: test.record, with: {name: a}}\n- {id: b, uses: test.route, with: {port: left}}\n")
     )
     await lab.until(lambda: lab.book.names() == ["a"])
-    lab.registry._operations.pop("test.route")  # type: ignore[attr-defined]
-    gate.set()
+    with monkeypatch.context() as patch:
+        patch.delitem(lab.registry._operations, "test.route")  # type: ignore[reportPrivateUsage]
+        gate.set()
+        outcome = await lab.finish(started)
 
-    outcome = await lab.finish(started)
     assert (outcome.status, outcome.error["code"]) == ("failed", "not_installed")
 
 

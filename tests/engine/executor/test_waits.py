@@ -79,7 +79,11 @@ async def test_f72_signal_that_comes_before_its_wait_is_kept(lab: Lab):
 
 async def test_f72_named_event_before_and_after_the_wait_is_consumed_once(lab: Lab):
     gate = lab.book.gate("a")
-    steps = "- {id: a, uses: test.record, with: {name: a}}\n" + ASK + "- {id: more, uses: flow.wait, with: {signal: go, expires: 300ms}}\n"
+    steps = (
+        "- {id: a, uses: test.record, with: {name: a}}\n"
+        + ASK
+        + "- {id: more, uses: flow.wait, with: {signal: go, expires: 300ms}}\n"
+    )
     started = await lab.start(make_document(steps, 'output: "${{ [steps.b.output.value[1], steps.more.port] }}"\n'))
     await lab.until(lambda: lab.book.names() == ["a"])
 

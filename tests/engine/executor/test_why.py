@@ -32,7 +32,10 @@ def why(lab: Lab, started: Started) -> str:
             "uses: test.record, with: {name: a, failures: 1}, retry: {attempts: 2, initial: 2h, max: 3h}",
             "The step a failed with broken and is tried again in ",
         ),
-        ("uses: test.record, with: {name: a, failures: 1}, on_error: ask", "The step a waits for a person (its last attempt failed)"),
+        (
+            "uses: test.record, with: {name: a, failures: 1}, on_error: ask",
+            "The step a waits for a person (its last attempt failed)",
+        ),
         ("uses: flow.call, with: {workflow: callee}", "The step a waits for the run run_"),
     ],
 )

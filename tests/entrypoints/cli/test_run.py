@@ -111,9 +111,6 @@ def test_file_with_faults_is_refused_with_all_of_them(cli: Cli, write_workflow: 
     assert cli.ok("runs", "list").rows == []
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a start looks at the operations of a workflow only, not at kinds that are known but absent"
-)
 def test_operation_that_is_not_installed_here_refuses_the_run(cli: Cli, write_workflow: WriteWorkflow):
     steps = "steps:\n  - id: ask\n    uses: human.approval\n    with: {title: Yes, assignees: [{role: boss}]}"
     said = cli("run", write_workflow("asks", steps))

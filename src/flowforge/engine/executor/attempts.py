@@ -180,13 +180,37 @@ class Attempts:
             if operation.secret_parameters:
                 parameters, masker = await self._reveal(live, work)
             context = self._make_context(live, work, masker)
-            port, output = await run_effect(operation, validate_parameters(operation, parameters), context, self._settings.limits)
+            if operation.nature is Nature.HEAVY:
+                port, output = await self._run_heavy(live, work, parameters, masker)
+            else:
+                port, output = await run_effect(operation, validate_parameters(operation, parameters), context, self._settings.limits)
         except AttemptError as fault:
             return _failure_of(work, fault)
         except FlowForgeError as fault:
             code = fault.details[0].code if fault.details else "dependency_failed"
             return Failed(work.key, work.attempt, {"code": code, "message": fault.message}, is_fatal=True)
         return self._check_size(Succeeded(work.key, work.attempt, port, output))
+
+    async def _run_heavy(self, live: LiveRun, work: Effect, parameters: JsonObject, masker: Masker) -> tuple[str, JsonValue]:
+        """In another process. The attempt's time counts from when there is one."""
+        flight = live.flights[work.key]
+        self._stop_clock(flight)
+
+        def write_line(at: int, level: str, message: str, fields: JsonObject) -> None:
+            self._write_line(live, work, LogLine(at, level, work.key, work.attempt, message, encode(fields)), fields)
+
+        depth = 0 if live.state.parent is None else live.state.parent["depth"]
+        job = HeavyJob(
+            operation=work.name,
+            parameters=parameters,
+            secrets=masker.values,
+            run_id=live.state.run_id,
+            step=work.key,
+            attempt=work.attempt,
+            idempotency_key=work.idempotency_key,
+            depth=depth,
+        )
+        return await self._ports.heavy.run(job, lambda: self._start_clock(flight), write_line)
 
     def _check_size(self, outcome: Succeeded) -> Outcome:
         most = self._settings.limits.step_out_max_bytes
@@ -221,8 +245,7 @@ class Attempts:
     def _make_context(self, live: LiveRun, work: Effect, masker: Masker) -> AttemptContext:
         def write_log(level: str, message: str, fields: JsonObject) -> None:
             at = self._ports.clock.now_ms()
-            live.logs.append(LogLine(at, level, work.key, work.attempt, message, encode(fields)))
-            logger.info(message, run=live.state.run_id, step=work.key, attempt=work.attempt, level_of_step=level, **fields)
+            self._write_line(live, work, LogLine(at, level, work.key, work.attempt, message, encode(fields)), fields)
 
         depth = 0 if live.state.parent is None else live.state.parent["depth"]
         return AttemptContext(
@@ -235,6 +258,10 @@ class Attempts:
             masker=masker,
             depth=depth,
         )
+
+    def _write_line(self, live: LiveRun, work: Effect, line: LogLine, fields: JsonObject) -> None:
+        live.logs.append(line)
+        logger.info(line.message, run=live.state.run_id, step=work.key, attempt=work.attempt, level_of_step=line.level, **fields)
 
 
 def _failure_of(work: Effect, fault: AttemptError) -> Failed:

@@ -129,21 +129,34 @@ class Engine:
         await self.intake.stop()
         self._turns.is_closing = True
         try:
-            await asyncio.wait_for(self.attempts.quiet(), grace_ms / 1_000)
+            await asyncio.wait_for(self._end_attempts(), grace_ms / 1_000)
         except TimeoutError:
             logger.warning("Attempts in flight did not end in time and are aborted.", attempts=self.attempts.in_flight)
         if not self.committer.is_stalled:
-            # The last outcomes are in the loop's next pass, their commit in the one behind it.
-            await asyncio.sleep(0)
             await self.committer.drain()
         for live in list(self.lives.values()):
             self._drop(live)
         await self.attempts.quiet()
-        if not self.committer.is_stalled:
-            await self.committer.drain()
-            await self.committer.call(self.store.retire, self.worker)
+        await self._loader.stop()
+        await self._retire()
         self.pulse.stop()
         self.committer.close()
+
+    async def _end_attempts(self) -> None:
+        await self.attempts.quiet()
+        # The last outcomes are in the loop's next pass; large ones are then on their way to the object store.
+        await asyncio.sleep(0)
+        await self._loader.quiet()
+
+    async def _retire(self) -> None:
+        """Gives everything back. Where the database cannot be used, the free file lock tells the same."""
+        if self.committer.is_stalled:
+            return
+        await self.committer.drain()
+        try:
+            await self.committer.call(self.store.retire, self.worker)
+        except StorageError as fault:
+            logger.warning("The worker could not sign off; its runs go on when its death is noticed.", cause=fault.message)
 
     def _on_declared_dead(self) -> None:
         """Another worker took this one for dead: its runs are gone, it begins anew under another number."""

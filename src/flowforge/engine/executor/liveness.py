@@ -62,6 +62,7 @@ class Pulse:
         self._thread: threading.Thread | None = None
         self._lock: FileLock | None = None
         self._last_beat_s = clock.monotonic_s()
+        self._has_lost_touch = False
         self.worker = 0
 
     def register(self) -> int:
@@ -100,9 +101,14 @@ class Pulse:
             except StorageError as fault:
                 logger.warning("The beat did not reach the database.", cause=fault.message)
                 if self._clock.monotonic_s() - self._last_beat_s > self._settings.expiry_ms / 1_000:
+                    self._has_lost_touch = True
                     self._calls.lost_touch()
 
     def run_once(self) -> None:
+        if self._has_lost_touch:
+            # Its effects were stopped: what it still owns must begin anew, under another number, though nobody declared it dead.
+            self._store.retire(self.worker)
+            self._has_lost_touch = False
         if self._store.beat(self.worker, self._settings.expiry_ms):
             self._last_beat_s = self._clock.monotonic_s()
         else:

@@ -40,6 +40,16 @@ class Loader:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    async def quiet(self) -> None:
+        """Returns when nothing is being loaded or stored."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await self.quiet()
+
     def load(self, live: LiveRun, sheet: TurnSheet, need: BlobNeeded | WorkflowNeeded) -> None:
         live.sheet = sheet
         if isinstance(need, BlobNeeded):

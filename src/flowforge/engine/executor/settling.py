@@ -33,8 +33,12 @@ async def settle(engine: "Engine", run_no: int, patience_ms: int | None) -> str:
             if glance.is_finished:
                 return glance.status
             causes = _read_causes(engine, glance)
-        if causes and await _all_stand_still(engine, causes, patience_ms):
-            return "paused" if causes[0]["kind"] == "paused" else "waiting"
+        if causes and causes[0]["kind"] == "paused":
+            # What was in flight is waited for; times go on, but nothing comes of them until somebody resumes the run.
+            if all(cause["kind"] != "running" for cause in causes):
+                return "paused"
+        elif causes and await _all_stand_still(engine, causes, patience_ms):
+            return "waiting"
         await engine.watch.wait(run_no, _LOOK_S)
 
 

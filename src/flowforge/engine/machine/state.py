@@ -302,7 +302,7 @@ class RunState:
         self._open_indexes()
         self._open_notes()
         self.root = open_scope(self, program.plan(program.workflow.graph), "", None)
-        run_timeout_ms = program.workflow.timeout_ms
+        run_timeout_ms = program.workflow.timeout_ms or started.get("timeout_ms")
         if run_timeout_ms is not None:
             set_timer(self, "run", at + run_timeout_ms)
 

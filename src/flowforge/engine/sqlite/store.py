@@ -181,15 +181,16 @@ class SqliteStore:
     def _write(self, work: Callable[[sqlite3.Connection, int], T]) -> T:
         """Does the work, again with pauses while others hold the write lock. The work is one transaction, or takes up where it was."""
         with self._lock:
-            for tries_left in reversed(range(_TRIES)):
+            for _ in range(_TRIES - 1):
                 try:
-                    with explained(self.path):
-                        return work(self._connection, self._clock.now_ms())
+                    return self._try_write(work)
                 except DatabaseLockedError:
-                    if not tries_left:
-                        raise
                     self._sleep(_PAUSE_S * (1 + self._jitter()))
-            raise AssertionError
+            return self._try_write(work)
+
+    def _try_write(self, work: Callable[[sqlite3.Connection, int], T]) -> T:
+        with explained(self.path):
+            return work(self._connection, self._clock.now_ms())
 
 
 def _deliver(connection: sqlite3.Connection, mails: Sequence[NewMail], now: int) -> list[Delivery]:

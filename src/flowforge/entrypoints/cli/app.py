@@ -79,10 +79,6 @@ class RootGroup(LazyGroup):
             code = _tell(_explain_usage(error), given)
         except (KeyboardInterrupt, typer.Abort):
             code = ExitCode.INTERRUPTED
-        except BrokenPipeError:
-            # The reader of our output has left (`| head`): nobody is there to be told.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            code = ExitCode.SUCCESS
         except Exception as error:  # noqa: BLE001 - supervisor: a person never sees a stack trace
             code = _tell_bug(error, given)
         sys.exit(code if isinstance(code, int) else ExitCode.SUCCESS)

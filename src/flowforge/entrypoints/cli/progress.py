@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from flowforge.entrypoints.cli.output import Output
 from flowforge.kit.clock import Clock
 from flowforge.kit.values import JsonObject
+from flowforge.language.times import format_timestamp_ms
 from flowforge.runs.events import EventStream
 from flowforge.runs.history import History
 from flowforge.runs.timeline import draw_timeline
@@ -132,6 +133,9 @@ def print_result(output: Output, result: JsonObject, history: History) -> None:
     if result["status"] == "completed":
         output.write_text(json.dumps(result["output"], ensure_ascii=False, indent=2))
         return
+    for wait in [] if history.finished is not None else history.list_waits():
+        until = "" if wait.until_ms is None else f" until {format_timestamp_ms(wait.until_ms)}"
+        output.say(f"The step {wait.step} waits: {wait.kind}{until}.")
     error = result["error"]
     if isinstance(error, dict):
         where = f" in the step {error['step']}" if error.get("step") else ""

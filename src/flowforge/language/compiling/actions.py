@@ -102,6 +102,8 @@ def build_call(
 def _build_absent(builder: ActionBuilder) -> Action:
     name = as_text(builder.step.value.get("uses"))
     path = builder.step.field_path("with")
+    # A start looks at these names: it must find that this one is missing here.
+    builder.templates.usage.operations.add(name)
     rules = PLAIN if builder.step.kind is not None else KIND_UNKNOWN
     return Call(name, builder.templates.compile(builder.parameters, path, builder.view, rules), pure=False, installed=False)
 

@@ -84,7 +84,8 @@ def compile_parts(document: JsonObject, reader: Reader, templates: TemplateCompi
     if isinstance(schema, dict):
         check_input_schema(schema, ("input",), sink)
     outlines = _outline(document, reader)
-    compiler = GraphCompiler(reader, templates, ParameterChecker(sink), read_defaults(document.get("defaults")))
+    defaults = read_defaults(document.get("defaults"), reader.limits.step_timeout_ms)
+    compiler = GraphCompiler(reader, templates, ParameterChecker(sink), defaults)
     return Compiled(_build_workflow(document, outlines, compiler), outlines)
 
 

@@ -8,7 +8,6 @@ from flowforge.language.compiling.outline import GraphOutline, StepKind, StepOut
 from flowforge.language.compiling.outlining import Reader, check_attempt_timeout
 from flowforge.language.compiling.parameters import ParameterChecker
 from flowforge.language.compiling.settings import (
-    DEFAULT_TIMEOUT_MS,
     as_object,
     as_text,
     read_choice,
@@ -32,9 +31,10 @@ class Defaults:
     timeout_ms: int
 
 
-def read_defaults(value: JsonValue) -> Defaults:
+def read_defaults(value: JsonValue, step_timeout_ms: int) -> Defaults:
+    """What the document sets for all steps, or else the installation."""
     fields = as_object(value)
-    return Defaults(read_retry(fields.get("retry"), Retry()), find_duration_ms(fields.get("timeout")) or DEFAULT_TIMEOUT_MS)
+    return Defaults(read_retry(fields.get("retry"), Retry()), find_duration_ms(fields.get("timeout")) or step_timeout_ms)
 
 
 @dataclass(frozen=True, slots=True)

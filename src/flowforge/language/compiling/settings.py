@@ -10,7 +10,6 @@ from flowforge.language.graph import Concurrency, Limit, Mock, Retry, WhenFull
 from flowforge.language.positions import Path
 from flowforge.language.shapes import find_duration_ms, find_rate, find_whole
 
-DEFAULT_TIMEOUT_MS: Final = 300_000
 _ChoiceT = TypeVar("_ChoiceT", bound=StrEnum)
 
 

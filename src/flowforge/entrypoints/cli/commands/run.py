@@ -93,6 +93,7 @@ def _read_request(options: RunOptions, settings: Settings) -> StartRequest:
         subject=options.subject,
         priority=options.priority,
         mocks=options.mocks or settings.mocks,
+        timeout_ms=settings.run_timeout_ms or None,
         dedup=None if options.idempotency_key is None else f"start:{options.idempotency_key}",
     )
 

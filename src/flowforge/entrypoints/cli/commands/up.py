@@ -89,7 +89,12 @@ async def _run_sample(frame: Frame, installation: Installation, engine: Engine) 
     await publish_sample(installation)
     pinned = await pin_target(installation, SAMPLE, None)
     request = StartRequest(
-        workspace_id=DEFAULT_WORKSPACE_ID, workflow=pinned.version, input={}, actor=_ACTOR, trigger={"kind": "manual"}
+        workspace_id=DEFAULT_WORKSPACE_ID,
+        workflow=pinned.version,
+        input={},
+        actor=_ACTOR,
+        trigger={"kind": "manual"},
+        timeout_ms=installation.settings.run_timeout_ms or None,
     )
     started = await engine.start(request)
     followed = Followed(started.run_no, started.run_id, f"{pinned.workflow.title}  {started.run_id}", History(pinned.workflow))

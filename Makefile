@@ -7,6 +7,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PEER := build/bench/peer-venv
 WORKERS ?= 2
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SOURCES := src tests bench scripts
@@ -37,7 +38,7 @@ format: setup ## format the code
 	@$(BIN)/ruff format $(SOURCES)
 	@$(BIN)/ruff check --fix --quiet $(SOURCES)
 
-bench: setup $(VENV)/.setup-bench ## measure the workloads beside a bare loop and a peer; writes docs/benchmarks.md
+bench: setup $(PEER)/.setup-bench ## measure the workloads beside a bare loop and a peer; writes docs/benchmarks.md
 	@$(BIN)/python -m bench
 
 chaos: setup ## kill the engine at every commit point and at random (minutes)
@@ -75,6 +76,8 @@ $(VENV)/.setup-dev: $(VENV)/.setup-runtime requirements/dev.txt
 	@$(PIP_INSTALL) --require-hashes -r requirements/dev.txt
 	@touch $@
 
-$(VENV)/.setup-bench: $(VENV)/.setup-dev requirements/bench.txt
-	@$(PIP_INSTALL) --require-hashes -r requirements/bench.txt
+$(PEER)/.setup-bench: $(VENV)/.setup-venv requirements/bench.txt
+	@echo "Installing the peer that is measured beside us …"
+	@$(PYTHON) -m venv $(PEER)
+	@$(PEER)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
 	@touch $@

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 from flowforge.engine.events import ErrorValue
+from flowforge.engine.executor.heavy import HeavyJob, HeavyPool
 from flowforge.engine.executor.live import Flight, LiveRun
 from flowforge.engine.executor.settings import EngineSettings
 from flowforge.engine.machine.packing import reveal, secret_names
@@ -19,10 +20,10 @@ from flowforge.kit.crashpoint import crashpoint
 from flowforge.kit.errors import FlowForgeError, StorageError
 from flowforge.kit.masking import Masker
 from flowforge.kit.telemetry.logs import get_logger
-from flowforge.kit.values import JsonObject
+from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.operations.calling import run_effect, validate_parameters
 from flowforge.operations.context import AttemptContext
-from flowforge.operations.definition import AttemptError, RetryableError
+from flowforge.operations.definition import AttemptError, Nature, RetryableError
 from flowforge.operations.masking import NO_SECRETS
 from flowforge.operations.registry import Registry
 
@@ -42,6 +43,7 @@ class AttemptPorts:
     masker: Masker
     services: Mapping[type, object]
     clock: Clock
+    heavy: HeavyPool
 
 
 class Attempts:
@@ -74,6 +76,9 @@ class Attempts:
         self._in_flight += 1
         self._quiet.clear()
         flight.task = self._loop.create_task(self._run(live, flight))
+        self._start_clock(flight)
+
+    def _start_clock(self, flight: Flight) -> None:
         timeout_ms = flight.work.timeout_ms
         if timeout_ms is None:
             return
@@ -84,6 +89,11 @@ class Attempts:
             self._swept.add(flight)
             if self._sweeper is None:
                 self._sweeper = self._loop.call_later(_SWEEP_S, self._sweep)
+
+    def _stop_clock(self, flight: Flight) -> None:
+        self._swept.discard(flight)
+        if flight.timer is not None:
+            flight.timer.cancel()
 
     def _sweep(self) -> None:
         """Long time-outs share one timer: a timer for each attempt costs more than the attempt's own bookkeeping."""
@@ -124,6 +134,10 @@ class Attempts:
                 flight.task.cancel()
         live.flights.clear()
 
+    async def close(self) -> None:
+        """Ends the processes of heavy operations; call it when no attempt is in flight."""
+        await self._ports.heavy.close()
+
     async def quiet(self) -> None:
         """Returns when no attempt is in flight."""
         await self._quiet.wait()
@@ -139,9 +153,7 @@ class Attempts:
             outcome = Failed(flight.work.key, flight.work.attempt, error)
         finally:
             self._in_flight -= 1
-            self._swept.discard(flight)
-            if flight.timer is not None:
-                flight.timer.cancel()
+            self._stop_clock(flight)
         crashpoint("CP09")
         self._end(live, flight, outcome)
         self._launch_next()

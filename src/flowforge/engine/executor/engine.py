@@ -10,6 +10,7 @@ from flowforge.engine.errors import StartRejectedError
 from flowforge.engine.executor.attempts import AttemptPorts, Attempts
 from flowforge.engine.executor.claims import put_mail
 from flowforge.engine.executor.commits import Committer, Item
+from flowforge.engine.executor.heavy import HeavyPool
 from flowforge.engine.executor.intake import Intake
 from flowforge.engine.executor.live import LiveRun
 from flowforge.engine.executor.liveness import Pulse, PulseCalls, WorkerLocks
@@ -31,6 +32,7 @@ from flowforge.kit.border import encode
 from flowforge.kit.clock import Clock
 from flowforge.kit.crashpoint import crashpoint
 from flowforge.kit.errors import InvariantError
+from flowforge.kit.errors import StorageError
 from flowforge.kit.ids import make_id
 from flowforge.kit.masking import Masker
 from flowforge.kit.objects import ObjectStore
@@ -55,6 +57,8 @@ class EngineParts:
     masker: Masker
     services: Mapping[type, object]
     locks: WorkerLocks | None = None
+    heavy_loader: str | None = None
+    """`module:function` that gives the registry in a process of heavy operations; None: such operations cannot run here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,8 @@ class Engine:
         self._loop = asyncio.get_running_loop()
         self.store = parts.store
         self.committer = Committer(self.store, parts.clock, parts.metrics)
-        ports = AttemptPorts(parts.registry, parts.vault, parts.masker, parts.services, parts.clock)
+        heavy = HeavyPool(parts.heavy_loader, settings.limits)
+        ports = AttemptPorts(parts.registry, parts.vault, parts.masker, parts.services, parts.clock, heavy)
         self.attempts = Attempts(ports, settings, self.wake)
         self.programs = Programs(self.store, self.committer, parts.registry, settings.limits)
         self._turns = TurnMaker(parts.registry, parts.clock, settings, self.wake)

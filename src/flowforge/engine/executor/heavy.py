@@ -125,9 +125,8 @@ class _Child(asyncio.SubprocessProtocol):
 
     def __init__(self) -> None:
         self._received = bytearray()
-        self._heard: asyncio.Future[JsonObject | None] | None = None
+        self._messages: asyncio.Queue[JsonObject | None] = asyncio.Queue()
         self._exited = asyncio.Event()
-        self._is_mute = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.SubprocessTransport", transport)
@@ -143,19 +142,14 @@ class _Child(asyncio.SubprocessProtocol):
         if len(self._received) >= end:
             message = bytes(self._received[LENGTH.size : end])
             del self._received[:end]
-            self._tell(cast("JsonObject", decode(message)))
+            self._messages.put_nowait(cast("JsonObject", decode(message)))
 
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
         if fd == 1:
-            self._is_mute = True
-            self._tell(None)
+            self._messages.put_nowait(None)
 
     def process_exited(self) -> None:
         self._exited.set()
-
-    def _tell(self, message: JsonObject | None) -> None:
-        if self._heard is not None and not self._heard.done():
-            self._heard.set_result(message)
 
     @property
     def code(self) -> int | None:
@@ -169,10 +163,7 @@ class _Child(asyncio.SubprocessProtocol):
 
     async def hear(self) -> JsonObject | None:
         """The next message, None if none will come."""
-        if self._is_mute:
-            return None
-        self._heard = asyncio.get_running_loop().create_future()
-        return await self._heard
+        return await self._messages.get()
 
     async def end(self) -> None:
         """Tells the process to end, and ends it if it does not."""
@@ -187,7 +178,7 @@ class _Child(asyncio.SubprocessProtocol):
         self._transport.close()
 
     def _send(self, number: signal.Signals) -> None:
-        with suppress(ProcessLookupError):
+        if not self._exited.is_set():
             self._transport.send_signal(number)
 
 

@@ -10,8 +10,12 @@ from flowforge.engine.executor.live import LiveRun
 from flowforge.engine.machine.work import Acquire, SlotGranted
 from flowforge.engine.store import SlotRequest, Store
 from flowforge.kit.clock import Clock
+from flowforge.kit.errors import StorageError
+from flowforge.kit.telemetry.logs import get_logger
 
 _ASKED_AT_ONCE: Final = 16
+
+logger = get_logger("engine.slots")
 
 
 class SlotQueue:
@@ -42,7 +46,11 @@ class SlotQueue:
     async def _ask_while_wanted(self) -> None:
         while self._is_wanted:
             self._is_wanted = False
-            await self._ask_once()
+            try:
+                await self._ask_once()
+            except StorageError as fault:
+                # Nobody is forgotten: each look at the database asks again.
+                logger.warning("Slots could not be asked for.", cause=fault.message)
 
     async def _ask_once(self) -> None:
         heads = [entry for queue in list(self._waiting.values()) for entry in self._take_heads(queue)]

@@ -1,7 +1,7 @@
 """The small fields of a step and of the document: retry, limits, mocks, concurrency. What is wrong with them is told already."""
 
 from enum import StrEnum
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.language.compiling.templates import TemplateCompiler

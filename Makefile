@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 PEER := build/bench/peer-venv
 WORKERS ?= 2
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-SOURCES := src tests bench scripts
+SOURCES := src tests bench scripts examples
 
 .PHONY: help up setup test check lint bench chaos docs generate format lock clean
 

@@ -44,6 +44,7 @@ STEP_ERRORS: Final = {
     "secret_host_mismatch": ("The secret is bound to other hosts than the one that the step calls.", False),
     "invalid_parameters": ("The evaluated `with` does not fit the operation; the details name each field.", False),
     "result_invalid": ("The operation gave what its own model of the result does not allow.", False),
+    "input_too_large": ("The parameters of an effect are larger than LIMIT_STEP_IN_MAX.", False),
     "output_too_large": ("The output is larger than LIMIT_STEP_OUT_MAX.", False),
     "operation_failed": ("The operation ended with an error that it did not announce.", True),
     "engine_fault": ("A mistake of ours in carrying out the attempt; `logs/flowforge.log` says how.", True),

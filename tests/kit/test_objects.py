@@ -92,6 +92,21 @@ def test_files_are_listed_by_age(store: ObjectStore, folder: Path):
     assert [(entry.id, entry.stored_at_ms) for entry in store.list_objects(stored_before_ms=1_000_001)] == [(old.id, 1_000_000)]
 
 
+def test_values_of_journals_are_no_files(store: ObjectStore, folder: Path):
+    value = store.put_value(b"{}")
+    file = store.put(b"file", name="x", media_type="a/b")
+    for each in (value, file):
+        os.utime(folder / each.id[-2:] / each.id, (1_000, 1_000))
+    assert store.read(value.id) == b"{}"
+    assert [entry.id for entry in store.list_values(stored_before_ms=1_000_001)] == [value.id]
+    assert list(store.list_values(stored_before_ms=1_000_000)) == []
+    assert [entry.id for entry in store.list_objects()] == [file.id]
+    with pytest.raises(ValidationError):
+        parse_file(value.to_json())
+    store.delete(value.id)
+    assert list(store.list_values(stored_before_ms=2_000_000)) == []
+
+
 def test_what_a_crash_left_behind_is_swept_when_it_is_old(store: ObjectStore, folder: Path):
     store.put(b"x", name="x", media_type="a/b")
     draft = folder / ".staging" / ".draft-1"

@@ -129,10 +129,11 @@ class Shell:
         return [json.loads(line) for line in done.stdout.splitlines()]
 
     def begin(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """A command that goes on; the caller ends it."""
-        return subprocess.Popen(
-            [BIN / "flowforge", *arguments], cwd=self.cwd, env=self._env(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        """A command that goes on; the caller ends it. What it says is in `stderr.txt`."""
+        with (self.folder / "stderr.txt").open("wb") as errors:
+            return subprocess.Popen(
+                [BIN / "flowforge", *arguments], cwd=self.cwd, env=self._env(), stdout=subprocess.DEVNULL, stderr=errors
+            )
 
     def _env(self) -> dict[str, str]:
         own = {f"FLOWFORGE_{name}": value for name, value in self.settings.items()}

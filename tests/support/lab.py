@@ -138,6 +138,7 @@ class Lab:
             masker=self.masker,
             services={EffectBook: book},
             locks=WorkerLocks(self.folder / "run"),
+            heavy_loader="tests.support.heavy_operations:load",
         )
         return Engine(parts, replace(self.settings, **changes))
 
@@ -192,6 +193,7 @@ class Lab:
             engine.attempts.drop(live)
         engine.pulse.die()
         await engine.attempts.quiet()
+        await engine.attempts.close()
         engine.committer.close()
         self.store.close()
 

@@ -18,6 +18,7 @@ from typing import BinaryIO, Final, NoReturn, cast
 
 from flowforge.kit.border import decode, encode
 from flowforge.kit.clock import SystemClock
+from flowforge.kit.errors import InvariantError
 from flowforge.kit.limits import Limits
 from flowforge.kit.masking import Masker
 from flowforge.kit.values import JsonObject, JsonValue
@@ -90,7 +91,7 @@ def _pack_fault(fault: AttemptError, log: list[JsonValue]) -> bytes:
         told |= {"fatal": False, "by_default": fault.by_default, "after_ms": fault.after_ms}
     try:
         return pack_message({"fault": told, "log": log})
-    except TypeError:
+    except InvariantError:
         message = f"The details of the error {fault.code} are no JSON; this is a mistake in the operation."
         return pack_message({"fault": {**told, "code": "result_invalid", "message": message, "details": None}, "log": log})
 

@@ -179,6 +179,9 @@ class Commit:
         run.crashes = 0 if turn.progressed else run.crashes
         run.inbox = [mail for mail in run.inbox if mail.no not in turn.mail_read]
         run.logs.extend(turn.logs)
+        for run_no, blob in turn.blobs:
+            if run_no in self.tables.runs:
+                self.tables.runs[run_no].blobs.add(blob)
         for key in turn.waits_removed:
             run.waits.pop(key, None)
         run.waits.update({wait.key: wait for wait in turn.waits_added})

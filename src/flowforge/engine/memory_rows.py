@@ -36,6 +36,8 @@ class Run:
     dedups: set[str] = field(default_factory=set[str])
     waits: dict[str, WaitRow] = field(default_factory=dict[str, WaitRow])
     logs: list[LogLine] = field(default_factory=list[LogLine])
+    blobs: set[str] = field(default_factory=set[str])
+    """Objects that its journal or mail names."""
     events: int = 0
     """How many the journal holds."""
 

@@ -18,6 +18,7 @@ from flowforge.engine.store import (
     Mail,
     NewEvent,
     NewMail,
+    Pruned,
     SlotAnswer,
     SlotRequest,
     Turn,
@@ -161,7 +162,7 @@ class MemoryStore:
             due_at, why = (None, None) if run.queued is None else (run.queued.due_at, run.queued.why)
             return Glance(run.status, run.end is not None, due_at, why)
 
-    def prune(self, before_ms: int, limit: int) -> Sequence[str]:
+    def prune(self, before_ms: int, limit: int) -> Pruned:
         crashpoint("CP24")
         with self._lock:
             oldest = self.now_ms() - EVENT_KEPT_MS
@@ -171,7 +172,12 @@ class MemoryStore:
             pruned = [run for finished_at, run in ended if finished_at < before_ms][:limit]
             for run in pruned:
                 del self.tables.runs[run.no]
-            return [run.new.id for run in pruned]
+            named = {blob: None for run in pruned for blob in sorted(run.blobs)}
+            return Pruned([run.new.id for run in pruned], self.find_unnamed([*named]))
+
+    def find_unnamed(self, blobs: Sequence[str]) -> Sequence[str]:
+        with self._lock:
+            return [blob for blob in blobs if not any(blob in run.blobs for run in self.tables.runs.values())]
 
     def close(self) -> None:
         pass

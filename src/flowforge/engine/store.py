@@ -149,6 +149,8 @@ class Turn:
     slots_freed: Sequence[str] = ()
     """Keys of steps that give their slot back."""
     logs: Sequence[LogLine] = ()
+    blobs: Sequence[tuple[int, str]] = ()
+    """Objects that the turn names: (the run whose journal or mail holds the reference, the object's id)."""
     progressed: bool = False
     """An outcome arrived: the count of crashes without progress starts anew."""
 
@@ -284,6 +286,14 @@ class Expired:
     runs: int
 
 
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """Ids of the runs that are gone, and of the objects that no run names any more."""
+
+    runs: Sequence[str]
+    blobs: Sequence[str]
+
+
 class Store(Protocol):
     """See the module. Raises StorageError where the database cannot be used now, StorageFullError where the disk is full."""
 
@@ -376,11 +386,15 @@ class Store(Protocol):
         """Where a run stands; None if unknown."""
         ...
 
-    def prune(self, before_ms: int, limit: int) -> Sequence[str]:
-        """Deletes at most `limit` runs that finished before that time, and named events older than a day. Returns the runs' ids.
+    def prune(self, before_ms: int, limit: int) -> Pruned:
+        """Deletes at most `limit` runs that finished before that time, and named events older than a day.
 
         Several transactions; a run goes as a whole in one of them.
         """
+        ...
+
+    def find_unnamed(self, blobs: Sequence[str]) -> Sequence[str]:
+        """Those of the objects that no run names."""
         ...
 
     def close(self) -> None: ...

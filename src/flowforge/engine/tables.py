@@ -171,6 +171,14 @@ run_labels: Final = Table(
     Index(None, "workspace_id", "key", "value", "started_at"),
 )
 
+run_blobs: Final = Table(
+    "run_blobs",
+    metadata,
+    Column("run_no", BIG_KEY, primary_key=True, autoincrement=False),
+    Column("blob", String(ID_LENGTH), primary_key=True),  # an object that the run's journal or mail names
+    Index(None, "blob"),
+)
+
 definitions: Final = Table(
     "definitions",
     metadata,

@@ -44,6 +44,7 @@ async def open_engine(
         masker=masker,
         services=services,
         locks=installation.worker_locks,
+        heavy_loader="flowforge.steps:load_registry",
     )
     engine = Engine(parts, _engine_settings(installation.settings, name, takes_all=takes_all))
     await engine.open()

@@ -17,6 +17,7 @@ from flowforge.kit.values import JsonObject, JsonValue
 
 FILE_KEY: Final = "$file"
 _PREFIX: Final = "file"
+_VALUE_PREFIX: Final = "value"
 _STAGING: Final = ".staging"
 _NAME_MAX_BYTES: Final = 200
 _MEDIA_TYPE: Final = re.compile(r"[a-z0-9!#$&^_.+-]{1,64}/[a-z0-9!#$&^_.+-]{1,64}")
@@ -93,6 +94,10 @@ class ObjectStore:
         self._folder = folder
         self._ids = ids
 
+    def put_value(self, data: bytes) -> FileValue:
+        """Keep a value of a journal, as JSON; its id (`value_…`) can stand in no file that a step hands on. Raises as `put`."""
+        return self._put(self._ids.make_id(_VALUE_PREFIX), data, name="value.json", media_type="application/json")
+
     def put(self, data: bytes, *, name: str, media_type: str) -> FileValue:
         """Keep bytes under a new id. `name` loses folders and characters that no file system likes; it is for people only.
 
@@ -100,7 +105,9 @@ class ObjectStore:
             StorageFullError: there is no room on the disk; nothing is kept.
             StorageError: the folder cannot be written to.
         """
-        file_id = self._ids.make_id(_PREFIX)
+        return self._put(self._ids.make_id(_PREFIX), data, name=name, media_type=media_type)
+
+    def _put(self, file_id: str, data: bytes, *, name: str, media_type: str) -> FileValue:
         path = self._locate(file_id)
         staging = self._folder / _STAGING
         try:
@@ -143,13 +150,33 @@ class ObjectStore:
         except OSError as fault:
             raise explain_os_error(fault, path) from fault
 
+    def list_values(self, *, stored_before_ms: int) -> Iterator[StoredObject]:
+        """Values of journals that are older than a time; as `list_objects`."""
+        return self._list(_VALUE_PREFIX, stored_before_ms)
+
     def list_objects(self, *, stored_before_ms: int | None = None) -> Iterator[StoredObject]:
-        """Every file, or those that are older than a time, in no order. Times are the file system's."""
+        """Every file, or those that are older than a time, in no order. Times are the file system's.
+
+        Raises:
+            StorageError: the folder cannot be read.
+        """
+        return self._list(_PREFIX, stored_before_ms)
+
+    def _list(self, prefix: str, stored_before_ms: int | None) -> Iterator[StoredObject]:
+        try:
+            yield from self._scan(prefix, stored_before_ms)
+        except OSError as fault:
+            raise explain_os_error(fault, self._folder) from fault
+
+    def _scan(self, prefix: str, stored_before_ms: int | None) -> Iterator[StoredObject]:
         for shard in self._folder.glob("[0-9a-z][0-9a-z]"):
             for entry in os.scandir(shard):
-                if not is_id(entry.name, _PREFIX):
+                if not is_id(entry.name, prefix):
                     continue
-                facts = entry.stat()
+                try:
+                    facts = entry.stat()
+                except FileNotFoundError:
+                    continue  # another process has just deleted it
                 stored_at_ms = facts.st_mtime_ns // 1_000_000
                 if stored_before_ms is None or stored_at_ms < stored_before_ms:
                     yield StoredObject(entry.name, facts.st_size, stored_at_ms)
@@ -165,7 +192,7 @@ class ObjectStore:
 
     def _locate(self, file_id: str) -> Path:
         # The last two characters are random, the first ones are time: folders fill evenly.
-        parse_id(file_id, _PREFIX)
+        parse_id(file_id, _VALUE_PREFIX if file_id.startswith(f"{_VALUE_PREFIX}_") else _PREFIX)
         return self._folder / file_id[-2:] / file_id
 
 

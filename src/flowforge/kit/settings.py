@@ -107,12 +107,6 @@ class Settings(BaseModel):
         validation_alias="SHUTDOWN_GRACE",
         description="Time that steps in flight get to end when we stop.",
     )
-    stuck_after_ms: DurationMs = Field(
-        default=1_800_000,
-        ge=1_000,
-        validation_alias="STUCK_AFTER",
-        description="A run without progress for this long is reported as stuck.",
-    )
     beat_ms: DurationMs = Field(
         default=10_000, ge=20, le=600_000, validation_alias="BEAT", description="How often a worker says that it lives."
     )

@@ -61,11 +61,10 @@ def _is_shown(step: StepRecord, iterations_max: int) -> bool:
 
 def _draw(step: StepRecord, started_at_ms: int, until_ms: int, width: int, iterations: int) -> TimelineRow:
     segments = step.iteration.split("/") if step.iteration else []
-    label = step.step if not segments else f"[{segments[-1].rpartition('.')[2]}] {step.step}"
     offset_ms = None if step.started_at_ms is None else step.started_at_ms - started_at_ms
     return TimelineRow(
         depth=len(segments),
-        label=label,
+        label=_label(step, segments),
         uses=step.uses,
         status=step.status,
         attempts=len(step.attempts),
@@ -74,6 +73,13 @@ def _draw(step: StepRecord, started_at_ms: int, until_ms: int, width: int, itera
         bar=_draw_bar(step, started_at_ms, until_ms, width),
         note=_note(step, iterations),
     )
+
+
+def _label(step: StepRecord, segments: list[str]) -> str:
+    """The step's id behind its iteration (`[0] reserve`) and, outside the main graph, its phase (`undo [0] reserve`)."""
+    phase = f"{segments[0].removeprefix('~')} " if segments and segments[0].startswith("~") else ""
+    index = segments[-1].rpartition(".")[2] if segments and not segments[-1].startswith("~") else ""
+    return f"{phase}[{index}] {step.step}" if index else f"{phase}{step.step}"
 
 
 def _draw_bar(step: StepRecord, started_at_ms: int, until_ms: int, width: int) -> str:

@@ -4,7 +4,7 @@ import pytest
 from tests.support.clock import ManualClock
 from tests.support.stores import COMPLETED, ENDED, MIDDLE, STARTED, Shop, read_runs
 
-from flowforge.engine.store import Finish, LogLine, Store, Turn, TurnResult, Verdict
+from flowforge.engine.store import Finish, LogLine, Pruned, Store, Turn, TurnResult, Verdict
 
 DONE = TurnResult(Verdict.DONE)
 
@@ -141,7 +141,7 @@ def test_logs_and_labels_are_stored_with_their_turn(shop: Shop, store: Store):
     run = replace(shop.new(), labels={"team": "orders", "city": "Köln"})
     line = LogLine(5, "info", "fetch", 1, "got it", b'{"n":1}')
     assert store.commit([replace(shop.birth(run, MIDDLE), logs=[line])]) == [DONE]
-    assert store.prune(0, 10) == []
+    assert store.prune(0, 10) == Pruned([], [])
     assert len(store.load(run.no)) == 2
 
 

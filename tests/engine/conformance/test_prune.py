@@ -5,7 +5,7 @@ from tests.support.clock import ManualClock
 from tests.support.stores import Shop, read_runs
 
 from flowforge.engine.memory_store import MemoryStore
-from flowforge.engine.store import LogLine, NewEvent, NewRun, Store, WaitRow
+from flowforge.engine.store import LogLine, NewEvent, NewRun, Pruned, Store, WaitRow
 from flowforge.kit.crashpoint import crash_hook
 
 DAY_MS = 24 * 60 * 60 * 1000
@@ -25,14 +25,14 @@ def finished(shop: Shop, amount: int) -> list[NewRun]:
 def test_prune_takes_the_oldest_finished_runs_first(shop: Shop, store: Store, clock: ManualClock):
     runs = finished(shop, 5)
     living = shop.started()
-    assert store.prune(clock.now_ms() + 1, 3) == [run.id for run in runs[:3]]
+    assert store.prune(clock.now_ms() + 1, 3) == Pruned([run.id for run in runs[:3]], [])
     assert set(read_runs(store)) == {runs[3].no, runs[4].no, living.no}
     assert store.load(runs[0].no) == []
 
 
 def test_prune_leaves_runs_that_finished_at_or_after_the_time(shop: Shop, store: Store, clock: ManualClock):
     [run] = finished(shop, 1)
-    assert store.prune(clock.now_ms(), 10) == []
+    assert store.prune(clock.now_ms(), 10) == Pruned([], [])
     assert len(store.load(run.no)) == 3
 
 
@@ -52,7 +52,7 @@ def test_f74_prune_killed_in_the_middle_leaves_whole_runs_and_is_done_again(shop
     left = read_runs(store)
     assert all(len(view.seqs) == 3 for view in left.values())
     again = store.prune(clock.now_ms(), 1_000)
-    assert sorted(again) == sorted(run.id for run in runs if run.no in left)
+    assert sorted(again.runs) == sorted(run.id for run in runs if run.no in left)
     assert read_runs(store) == {}
 
 
@@ -67,3 +67,33 @@ def test_prune_drops_events_older_than_a_day(shop: Shop, store: Store, clock: Ma
     store.prune(0, 10)
     clock.set_wall(clock.now_ms() - 1)
     assert store.look_back(shop.started().no, row) == 0
+
+
+def test_prune_tells_which_objects_no_run_names_any_more(shop: Shop, store: Store, clock: ManualClock):
+    one, other, living = shop.started(), shop.started(), shop.started()
+    shop.commit(replace(shop.turn(one, 2), blobs=[(one.no, "value_1"), (one.no, "value_2"), (one.no, "value_1")]))
+    shop.commit(replace(shop.turn(other, 2), blobs=[(other.no, "value_2"), (living.no, "value_3"), (other.no, "value_3")]))
+    assert store.find_unnamed(["value_0", "value_1", "value_2", "value_3"]) == ["value_0"]
+    shop.finish(one, 3)
+    clock.advance(1)
+    assert store.prune(clock.now_ms(), 10) == Pruned([one.id], ["value_1"])
+    assert store.find_unnamed(["value_1", "value_2"]) == ["value_1"]
+    shop.finish(other, 3)
+    clock.advance(1)
+    assert store.prune(clock.now_ms(), 10) == Pruned([other.id], ["value_2"])
+    assert store.find_unnamed(["value_3"]) == []
+
+
+def test_object_named_for_a_run_that_is_gone_is_not_kept(shop: Shop, store: Store, clock: ManualClock):
+    [gone] = finished(shop, 1)
+    clock.advance(1)
+    store.prune(clock.now_ms(), 10)
+    run = shop.started()
+    shop.commit(replace(shop.turn(run, 2), blobs=[(gone.no, "value_1")]))
+    assert store.find_unnamed(["value_1"]) == ["value_1"]
+
+
+def test_objects_of_a_turn_that_is_refused_are_not_named(shop: Shop, store: Store):
+    run = shop.started()
+    shop.commit(replace(shop.turn(run, 2, epoch=9), blobs=[(run.no, "value_1")]))
+    assert store.find_unnamed(["value_1"]) == ["value_1"]

@@ -21,6 +21,7 @@ TABLES = (
     "slots",
     "rates",
     "run_labels",
+    "run_blobs",
     "step_logs",
     "definitions",
 )
@@ -92,6 +93,8 @@ EXPECTED = {
         "SELECT at, no, CAST(body AS BLOB), sender FROM events",
         "(workspace_id=? AND name=? AND correlation=? AND at>?)",
     ),
+    "objects of a run": ("DELETE FROM run_blobs", "COVERING INDEX sqlite_autoindex_run_blobs_1 (run_no=?)"),
+    "names of an object": ("SELECT 1 FROM run_blobs", "COVERING INDEX ix_run_blobs_blob (blob=?)"),
     "prune": ("SELECT no, id, events FROM runs WHERE finished_at", "ix_runs_finished_at (finished_at<?)"),
 }
 

@@ -195,7 +195,9 @@ class Attempts:
             if operation.nature is Nature.HEAVY:
                 port, output = await self._run_heavy(live, work, parameters, masker)
             else:
-                port, output = await run_effect(operation, validate_parameters(operation, parameters), context, self._settings.limits)
+                port, output = await run_effect(
+                    operation, validate_parameters(operation, parameters), context, self._settings.limits
+                )
         except AttemptError as fault:
             return _failure_of(work, fault)
         except FlowForgeError as fault:

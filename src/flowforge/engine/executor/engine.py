@@ -142,6 +142,7 @@ class Engine:
         for live in list(self.lives.values()):
             self._drop(live)
         await self.attempts.quiet()
+        await self.attempts.close()
         await self._loader.stop()
         await self._retire()
         self.pulse.stop()
@@ -169,7 +170,11 @@ class Engine:
         self._on_lost_touch()
         for live in list(self.lives.values()):
             self._drop(live)
-        self._begin_as(self.pulse.register())
+        try:
+            self._begin_as(self.pulse.register())
+        except StorageError as fault:
+            logger.warning("The worker could not register anew; the next beat tries again.", cause=fault.message)
+            return
         self.poke()
 
     def _on_lost_touch(self) -> None:

@@ -127,6 +127,7 @@ class _Child(asyncio.SubprocessProtocol):
         self._received = bytearray()
         self._messages: asyncio.Queue[JsonObject | None] = asyncio.Queue()
         self._exited = asyncio.Event()
+        self._is_mute = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.SubprocessTransport", transport)
@@ -144,8 +145,9 @@ class _Child(asyncio.SubprocessProtocol):
             del self._received[:end]
             self._messages.put_nowait(cast("JsonObject", decode(message)))
 
-    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:  # noqa: ARG002 -- asyncio's signature
         if fd == 1:
+            self._is_mute = True
             self._messages.put_nowait(None)
 
     def process_exited(self) -> None:
@@ -168,7 +170,8 @@ class _Child(asyncio.SubprocessProtocol):
     async def end(self) -> None:
         """Tells the process to end, and ends it if it does not."""
         try:
-            self._send(signal.SIGTERM)
+            if not self._is_mute:
+                self._send(signal.SIGTERM)
             with suppress(TimeoutError):
                 async with asyncio.timeout(_KILL_AFTER_S):
                     await self._exited.wait()

@@ -8,13 +8,12 @@ from typing import Final
 from flowforge.engine.executor.claims import find_head, read_started, revive, revive_from_snapshot
 from flowforge.engine.executor.host import Host
 from flowforge.engine.executor.live import LiveRun
+from flowforge.engine.executor.retention import Retention
 from flowforge.engine.store import Claimed, ClaimRequest
 from flowforge.kit.errors import FlowForgeError, StorageError
 from flowforge.kit.telemetry.logs import get_logger
 
 _CLAIM_MAX: Final = 500
-_PRUNE_MAX: Final = 200
-_PRUNE_EVERY_MS: Final = 600_000
 _MATCH_EVERY_MS: Final = 10_000
 
 logger = get_logger("engine.intake")
@@ -25,11 +24,11 @@ class Intake:
 
     def __init__(self, engine: Host) -> None:
         self._engine = engine
+        self._retention = Retention(engine)
         self._adopted: set[int] | None = None if engine.settings.takes_all else set()
         self._poked = asyncio.Event()
         self._has_mail = False
         self._next_due = 0
-        self._next_prune_ms = 0
         self._next_match_ms = 0
         self._is_stopped = False
         self._task: asyncio.Task[None] | None = None
@@ -136,14 +135,5 @@ class Intake:
             self._next_match_ms = now_ms + _MATCH_EVERY_MS
             if await engine.committer.call(engine.store.match):
                 self.poke(mail=True)
-        if self._adopted is None and now_ms >= self._next_prune_ms:
-            await self._prune(now_ms)
-
-    async def _prune(self, now_ms: int) -> None:
-        """Deletes finished runs that are older than the retention, a batch at a time."""
-        engine, keep_ms = self._engine, self._engine.settings.keep_runs_ms
-        if keep_ms is None:
-            return
-        pruned = await engine.committer.call(engine.store.prune, now_ms - keep_ms, _PRUNE_MAX)
-        if len(pruned) < _PRUNE_MAX:
-            self._next_prune_ms = now_ms + _PRUNE_EVERY_MS
+        if self._adopted is None:
+            await self._retention.look(now_ms)

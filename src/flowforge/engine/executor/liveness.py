@@ -73,7 +73,10 @@ class Pulse:
             if previous is not None:
                 previous.release()
         self._last_beat_s = self._clock.monotonic_s()
-        self.sweep()
+        try:
+            self.sweep()
+        except StorageError as fault:
+            logger.warning("Dead workers could not be looked for; the next beat does it.", cause=fault.message)
         return self.worker
 
     def start(self) -> None:

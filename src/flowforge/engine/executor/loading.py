@@ -110,7 +110,7 @@ class Loader:
         for event, field, data in large_values(sheet.events, limit):
             while not live.is_dropped:
                 try:
-                    stored = await asyncio.to_thread(objects.put, data, name="value.json", media_type="application/json")
+                    stored = await asyncio.to_thread(objects.put_value, data)
                 except StorageError as fault:
                     logger.error("A value cannot be stored; the run waits for it.", run=live.state.run_id, cause=fault.message)
                     await asyncio.sleep(_RETRY_S)

@@ -61,7 +61,7 @@ class Programs:
             operation = self._registry.find(name)
             if operation is not None and operation.target is not None:
                 targets[name] = partial(find_target, operation)
-        program = self._programs[digest] = Program(workflow, targets)
+        program = self._programs[digest] = Program(workflow, targets, self._limits.step_in_max_bytes)
         if len(self._programs) > _KEPT_MAX:
             self._programs.popitem(last=False)
         return program

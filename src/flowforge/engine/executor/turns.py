@@ -141,6 +141,7 @@ class TurnMaker:
             waits_removed=sheet.waits_removed,
             slots_freed=sheet.slots_freed,
         )
+        turn.blobs = [(live.no, event["blob"]["id"]) for event in sheet.events if "blob" in event]
         if body:
             live.seq += 1
         live.mail_read, live.logs = [], []
@@ -150,7 +151,8 @@ class TurnMaker:
         turn.progressed = live.is_suspect and any(event["type"] in {"step.completed", "step.failed"} for event in sheet.events)
         if state.is_finished:
             self._finish(live, sheet, turn)
-        elif self.is_idle(live, later):
+        elif not self.is_closing and not sheet.is_full and self.is_idle(live, later):
+            # Only a turn that decided to the end can tell that nothing follows.
             turn.release = self._release(live)
         self._watch_history(live)
         return turn, later
@@ -191,6 +193,8 @@ class TurnMaker:
             body |= {name: results[name] for name in ("output", "blob", "error") if name in results}
             mail = NewMail(state.parent["no"], "child", encode(body), f"run:{state.run_id}", f"child:{live.no}")
             turn.mails = [*turn.mails, mail]
+            if "blob" in finished:
+                turn.blobs = [*turn.blobs, (state.parent["no"], finished["blob"]["id"])]
 
     def is_idle(self, live: LiveRun, later: list[Work]) -> bool:
         """Whether the run may leave memory: nothing is in flight, nothing ready, no timer near."""

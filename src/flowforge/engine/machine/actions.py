@@ -175,6 +175,9 @@ def plan_effect(sheet: TurnSheet, scope: Scope, step: Step, key: str, context: C
     attempt = scope.attempts.get(step.index, 0) + 1
     idempotency_key = hash_text(f"{state.run_id}\0{scope.path}\0{step.id}")
     encoded = orjson.dumps(parameters, default=_name_secret, option=orjson.OPT_SORT_KEYS)
+    if len(encoded) > state.program.parameters_max_bytes:
+        message = f"The parameters are larger than {state.program.parameters_max_bytes} bytes: hand large data on as a file."
+        raise ExpressionError("input_too_large", message)
     event: StepPlanned = {
         "type": "step.planned",
         "step": key,

@@ -87,8 +87,14 @@ class Plan:
 class Program:
     """A workflow with its plans. One per definition, shared by all its runs."""
 
-    def __init__(self, workflow: Workflow, targets: "Mapping[str, Callable[[JsonObject], str | None]] | None" = None) -> None:
+    def __init__(
+        self,
+        workflow: Workflow,
+        targets: "Mapping[str, Callable[[JsonObject], str | None]] | None" = None,
+        parameters_max_bytes: int = 10 * 2**20,
+    ) -> None:
         self.workflow = workflow
+        self.parameters_max_bytes = parameters_max_bytes
         self.targets = targets or {}
         """By operation: names what an effect touches, for the ledger."""
         self._plans: dict[int, Plan] = {}

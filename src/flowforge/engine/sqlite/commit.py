@@ -25,6 +25,8 @@ _WAIT = """INSERT OR REPLACE INTO waits(run_no, key, workspace_id, name, correla
  SELECT ?, ?, workspace_id, ?, ?, ? FROM runs WHERE no=?"""
 _DROP_WAIT = "DELETE FROM waits WHERE run_no=? AND key=?"
 _LOG = "INSERT INTO step_logs(run_no, at, level, step, attempt, message, fields)"
+_BLOB = "INSERT OR IGNORE INTO run_blobs(run_no, blob) SELECT r.no, v.column2 FROM ("
+_BLOB_OF_RUN = ") AS v JOIN runs r ON r.no=v.column1"
 _CONTENT_FAULTS: Final = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
 _VALUE_FAULTS: Final = (OverflowError, UnicodeError)
 _DONE: Final = TurnResult(Verdict.DONE)
@@ -113,6 +115,7 @@ class _Batch:
             for line in turn.logs
         ]
         write_rows(self.connection, _LOG, logs)
+        write_rows(self.connection, _BLOB, [blob for turn in turns for blob in turn.blobs], _BLOB_OF_RUN)
 
     def _end(self, turns: Sequence[Turn], displacing: Sequence[NewMail], suspects: set[int]) -> None:
         for_keys(self.connection, _PROGRESS, suspects)

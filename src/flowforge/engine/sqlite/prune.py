@@ -1,10 +1,12 @@
-"""Retention. Plan: finished runs by `finished_at`; their rows by run; old events by (matched, at)."""
+"""Retention. Plan: finished runs by `finished_at`; their rows by run; objects by name; old events by (matched, at)."""
 
 import sqlite3
+from collections.abc import Iterable
 from typing import Final
 
 from flowforge.engine.queueing import EVENT_KEPT_MS
 from flowforge.engine.sqlite.rows import for_keys, transaction
+from flowforge.engine.store import Pruned
 from flowforge.kit.crashpoint import crashpoint
 
 _BATCH_RUNS: Final = 100
@@ -22,23 +24,32 @@ _DROP: Final = tuple(
         ("runs", "no"),
     )
 )
+_DROP_BLOBS = "DELETE FROM run_blobs WHERE run_no IN"
+_IS_NAMED = "SELECT 1 FROM run_blobs WHERE blob=? LIMIT 1"
 _DROP_EVENTS = "DELETE FROM events WHERE matched=1 AND at<?"
 
 
-def prune_runs(connection: sqlite3.Connection, before_ms: int, limit: int, now: int) -> list[str]:
+def prune_runs(connection: sqlite3.Connection, before_ms: int, limit: int, now: int) -> Pruned:
     """See `Store.prune`."""
-    pruned: list[str] = []
-    while len(pruned) < limit:
+    runs: list[str] = []
+    blobs: list[str] = []
+    while len(runs) < limit:
         crashpoint("CP24")
-        batch = _prune_batch(connection, before_ms, min(limit - len(pruned), _BATCH_RUNS))
-        pruned.extend(batch)
-        if not batch:
+        batch = _prune_batch(connection, before_ms, min(limit - len(runs), _BATCH_RUNS))
+        runs.extend(batch.runs)
+        blobs.extend(batch.blobs)
+        if not batch.runs:
             break
     connection.execute(_DROP_EVENTS, (now - EVENT_KEPT_MS,))
-    return pruned
+    return Pruned(runs, blobs)
 
 
-def _prune_batch(connection: sqlite3.Connection, before_ms: int, limit: int) -> list[str]:
+def find_unnamed(connection: sqlite3.Connection, blobs: Iterable[str]) -> list[str]:
+    """See `Store.find_unnamed`."""
+    return [blob for blob in blobs if connection.execute(_IS_NAMED, (blob,)).fetchone() is None]
+
+
+def _prune_batch(connection: sqlite3.Connection, before_ms: int, limit: int) -> Pruned:
     with transaction(connection):
         batch: dict[int, str] = {}
         room = _BATCH_EVENTS
@@ -50,4 +61,6 @@ def _prune_batch(connection: sqlite3.Connection, before_ms: int, limit: int) -> 
             room -= events
         for statement in _DROP if batch else ():
             for_keys(connection, statement, batch)
-    return list(batch.values())
+        dropped = for_keys(connection, _DROP_BLOBS, batch, "RETURNING blob")
+        blobs = find_unnamed(connection, dict.fromkeys(blob for (blob,) in dropped))
+    return Pruned(list(batch.values()), blobs)

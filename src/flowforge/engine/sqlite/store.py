@@ -13,7 +13,7 @@ from flowforge.engine.sqlite.commit import commit_turns
 from flowforge.engine.sqlite.deliver import find_mail, post_mails
 from flowforge.engine.sqlite.log_room import make_log_room
 from flowforge.engine.sqlite.named_events import look_back, match_events, publish_event
-from flowforge.engine.sqlite.prune import prune_runs
+from flowforge.engine.sqlite.prune import find_unnamed, prune_runs
 from flowforge.engine.sqlite.rows import transaction
 from flowforge.engine.sqlite.slots import acquire_slots
 from flowforge.engine.sqlite.workers import beat_worker, expire_workers, list_alive, register_worker, retire_worker
@@ -27,6 +27,7 @@ from flowforge.engine.store import (
     Mail,
     NewEvent,
     NewMail,
+    Pruned,
     SlotAnswer,
     SlotRequest,
     Turn,
@@ -165,8 +166,12 @@ class SqliteStore:
             row = db.execute(_GLANCE, (run_no,)).fetchone()
             return None if row is None else Glance(row[0], row[1] is not None, row[2], row[3])
 
-    def prune(self, before_ms: int, limit: int) -> Sequence[str]:
+    def prune(self, before_ms: int, limit: int) -> Pruned:
         return self._write(lambda db, now: prune_runs(db, before_ms, limit, now))
+
+    def find_unnamed(self, blobs: Sequence[str]) -> Sequence[str]:
+        with self._reading() as db:
+            return find_unnamed(db, blobs)
 
     def close(self) -> None:
         with self._lock, self._beat_lock:

@@ -19,6 +19,7 @@ def upgrade() -> None:
     _create_journal()
     _create_queue()
     _create_rates()
+    _create_run_blobs()
     _create_run_labels()
     _create_runs()
     _create_secrets()
@@ -46,6 +47,7 @@ def downgrade() -> None:
     op.drop_table("secrets")
     op.drop_table("runs")
     op.drop_table("run_labels")
+    op.drop_table("run_blobs")
     op.drop_table("rates")
     op.drop_table("queue")
     op.drop_table("journal")
@@ -137,6 +139,16 @@ def _create_rates() -> None:
         sa.Column("tat", BIG_KEY, nullable=False),
         sa.PrimaryKeyConstraint("scope", name="pk_rates"),
     )
+
+
+def _create_run_blobs() -> None:
+    op.create_table(
+        "run_blobs",
+        sa.Column("run_no", BIG_KEY, autoincrement=False, nullable=False),
+        sa.Column("blob", sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("run_no", "blob", name="pk_run_blobs"),
+    )
+    op.create_index("ix_run_blobs_blob", "run_blobs", ["blob"])
 
 
 def _create_run_labels() -> None:

@@ -42,7 +42,7 @@ bench: setup $(PEER)/.setup-bench ## measure the workloads beside a bare loop an
 	@$(BIN)/python -m bench
 
 chaos: setup ## kill the engine at every commit point and at random (minutes)
-	@CHAOS=1 $(BIN)/python -m pytest tests/chaos
+	@CHAOS=1 $(BIN)/python -m pytest tests/chaos tests/engine/test_crash_points.py
 
 generate: setup ## write what is generated from the code: reference pages and schemas
 	@$(BIN)/python scripts/generate_docs.py

@@ -121,7 +121,7 @@ class Attempts:
             self._waiting.remove((live, flight))
             self._end(live, flight, Aborted(work.key, flight.work.attempt))
             return
-        flight.task.cancel()
+        _halt(flight)
         self._loop.call_later(self._settings.abort_grace_ms / 1_000, self._report, live, Settled())
 
     def drop(self, live: LiveRun) -> None:
@@ -131,7 +131,7 @@ class Attempts:
             if flight.task is None:
                 self._waiting.remove((live, flight))
             else:
-                flight.task.cancel()
+                _halt(flight)
         live.flights.clear()
 
     async def close(self) -> None:
@@ -143,8 +143,12 @@ class Attempts:
         await self._quiet.wait()
 
     async def _run(self, live: LiveRun, flight: Flight) -> None:
+        flight.has_begun = True
         try:
-            outcome = await self._attempt(live, flight.work)
+            if flight.is_aborted or live.is_dropped:
+                outcome = Aborted(flight.work.key, flight.work.attempt)
+            else:
+                outcome = await self._attempt(live, flight.work)
         except asyncio.CancelledError:
             outcome = self._explain_cancel(flight)
         except Exception:  # supervisor: a fault of ours fails the step, not the engine
@@ -276,6 +280,11 @@ class Attempts:
     def _write_line(self, live: LiveRun, work: Effect, line: LogLine, fields: JsonObject) -> None:
         live.logs.append(line)
         logger.info(line.message, run=live.state.run_id, step=work.key, attempt=work.attempt, level_of_step=line.level, **fields)
+
+
+def _halt(flight: Flight) -> None:
+    if flight.task is not None and flight.has_begun:
+        flight.task.cancel()
 
 
 def _failure_of(work: Effect, fault: AttemptError) -> Failed:

@@ -145,7 +145,7 @@ class _Child(asyncio.SubprocessProtocol):
             del self._received[:end]
             self._messages.put_nowait(cast("JsonObject", decode(message)))
 
-    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:  # noqa: ARG002 -- asyncio's signature
+    def pipe_connection_lost(self, fd: int, _fault: Exception | None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         if fd == 1:
             self._is_mute = True
             self._messages.put_nowait(None)

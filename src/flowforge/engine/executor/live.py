@@ -18,6 +18,8 @@ class Flight:
     timer: asyncio.TimerHandle | None = None
     deadline_s: float = 0.0
     """By the loop's clock, where many share one timer."""
+    has_begun: bool = False
+    """A task that is cancelled before its first step never runs at all: such a one is let begin, and ends by itself."""
     is_aborted: bool = False
     is_timed_out: bool = False
 

@@ -20,7 +20,7 @@ logger = get_logger("engine.retention")
 
 
 class Retention:
-    """Looks now and then. Rows first, then objects: a crash in between leaves objects that nothing names, never a name without its object."""
+    """Looks now and then. Rows first, then objects: a crash in between leaves an object without a name, never a name without an object."""
 
     def __init__(self, engine: Host) -> None:
         self._engine = engine

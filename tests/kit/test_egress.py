@@ -74,7 +74,7 @@ async def test_net_06_a_name_is_denied_if_any_of_its_addresses_is(answer: list[s
     assert world.connected == []
 
 
-async def test_net_07_a_name_is_resolved_once_and_that_address_connected_to(world: World, server: EffectServer):
+async def test_net_07_a09_a_name_is_resolved_once_and_that_address_connected_to(world: World, server: EffectServer):
     world.names.set("rebind.example", [PUBLIC_ADDRESS], ["127.0.0.1"])
     client = world.make_client()
     response = await client.send(EgressRequest("GET", "http://rebind.example/"))

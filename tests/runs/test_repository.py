@@ -101,6 +101,17 @@ async def test_every_filter_holds(session: AsyncSession):
     assert await found(session, labels={"team": "a"}, workflow="order") == [1]
 
 
+@pytest.mark.parametrize("hostile", ["' OR '1'='1", '") OR 1=1 --', "%", "_", "x'; DROP TABLE runs; --", "\\"])
+async def test_a12_what_a_filter_is_given_is_taken_literally(session: AsyncSession, hostile: str):
+    await put(session, 1, subject="order 1", labels={"team": "a"})
+    await put(session, 2, subject=hostile, labels={"team": hostile})
+    assert await found(session, subject=hostile) == [2]
+    assert await found(session, labels={"team": hostile}) == [2]
+    assert await found(session, labels={hostile: "a"}) == []
+    assert await found(session, workflow=hostile) == []
+    assert await found(session, error_codes=(hostile,)) == []
+
+
 async def test_labels_come_with_their_runs(session: AsyncSession):
     await put(session, 1, labels={"b": "2", "a": "1"})
     assert (await get_run(session, WORKSPACE, "run_1")).labels == {"a": "1", "b": "2"}

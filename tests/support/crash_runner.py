@@ -12,15 +12,18 @@ import sqlite3
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Final, NoReturn, cast
 
 from tests.support.checker import Acknowledged, Request, Witnesses, check
 from tests.support.lab import QUICK, WORKSPACE, Lab
-from tests.support.scenarios import SCENARIOS, Scenario
+from tests.support.scenarios import SCENARIOS, Message, Scenario
 
 from flowforge.engine.births import StartRequest
+from flowforge.engine.executor import Started
 from flowforge.engine.executor.settling import settle
+from flowforge.engine.store import NewEvent, NewMail
 from flowforge.kit.border import encode
 from flowforge.kit.crashpoint import crash_hook
 from flowforge.kit.values import JsonObject, JsonValue
@@ -42,37 +45,51 @@ class Life:
             lab.define(document)
         pinned = lab.define(self._scenario.document)
         await lab.engine.open()
-        request = StartRequest(
-            WORKSPACE, pinned, {"text": "x" * 300_000} if "input.text" in self._scenario.document else {}, "user:t"
-        )
-        started = await lab.engine.start(replace_dedup(request))
-        run_no = started.run_no
+        scenario = self._scenario
+        request = StartRequest(WORKSPACE, pinned, scenario.input, "user:t", mocks=scenario.mocks, dedup="the-one-start")
+        started = await lab.engine.start(request)
         self._acknowledge(started.run_id, "start")
         async with asyncio.timeout(PATIENCE_S):
-            await self._send(lab, run_no, started.run_id)
-            await settle(lab.engine, run_no, None)
+            await self._send(lab, started)
+            await settle(lab.engine, started.run_no, None)
+            await lab.until(lambda: not has_open_runs(lab.database))
         await lab.close()
 
-    async def _send(self, lab: Lab, run_no: int, run_id: str) -> None:
-        from flowforge.engine.store import NewMail  # kept beside its only use
-
+    async def _send(self, lab: Lab, started: Started) -> None:
         for place, message in enumerate(self._scenario.messages):
-            after = message.after
-            if after is not None:
-                await lab.until(lambda after=after: after in lab.book.names())
-            mail = NewMail(run_no, message.kind, encode(message.body), "user:t", f"message:{place}")
+            await lab.until(lambda message=message: is_time(lab, started, message))
+            if message.kind == "event":
+                publish_once(lab, message)
+                continue
+            mail = NewMail(started.run_no, message.kind, encode(message.body), "user:t", f"message:{place}")
             if await lab.engine.deliver(mail) == "delivered":
-                self._acknowledge(run_id, message.kind)
+                self._acknowledge(started.run_id, message.kind)
 
     def _acknowledge(self, run_id: str, kind: str) -> None:
         with (self._folder / "acknowledged.jsonl").open("a") as file:
             file.write(json.dumps([run_id, kind]) + "\n")
 
 
-def replace_dedup(request: StartRequest) -> StartRequest:
-    from dataclasses import replace  # kept beside its only use
+def is_time(lab: Lab, started: Started, message: Message) -> bool:
+    if message.after is not None and message.after not in lab.book.names():
+        return False
+    kind = message.after_event
+    return kind is None or any(event["type"] in {kind, "run.finished"} for event in lab.events(started.run_no))
 
-    return replace(request, dedup="the-one-start")
+
+def publish_once(lab: Lab, message: Message) -> None:
+    """Publishes a named event unless a life before this one has."""
+    with closing(sqlite3.connect(lab.database)) as connection:
+        if connection.execute("SELECT count(*) FROM events").fetchone()[0]:
+            return
+    name, key = str(message.body["name"]), cast("str | None", message.body.get("key"))
+    lab.store.publish(NewEvent(WORKSPACE, name, key, encode(message.body), "user:t", lab.clock.now_ms()))
+    lab.engine.poke()
+
+
+def has_open_runs(database: Path) -> bool:
+    with closing(sqlite3.connect(database)) as connection:
+        return connection.execute("SELECT count(*) FROM runs WHERE finished_at IS NULL").fetchone()[0] > 0
 
 
 def fork_life(folder: Path, scenario: Scenario, hook: Callable[[str], None] | None) -> int:
@@ -176,7 +193,8 @@ def run_scenario(name: str, folder: Path, most: int) -> JsonObject:
         else:
             faults.extend(f"{where}: {fault}" for fault in inspect(case, scenario, expected))
         shutil.rmtree(case)
-    return {"scenario": name, "points": len(points), "tried": len(list(places)[::step]), "faults": faults}
+    names: list[JsonValue] = [*sorted(set(points))]
+    return {"scenario": name, "points": len(points), "names": names, "tried": len(list(places)[::step]), "faults": faults}
 
 
 if __name__ == "__main__":

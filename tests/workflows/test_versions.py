@@ -178,7 +178,7 @@ async def test_deleted_workflow_is_gone_and_frees_its_name(session: AsyncSession
     assert (await get_workflow(session, WORKSPACE, deleted.id, include_deleted=True)).status == "deleted"
 
 
-async def test_workflow_with_open_runs_is_deleted_by_force_only(session: AsyncSession, make_version: Publish):
+async def test_f63_workflow_with_open_runs_is_deleted_by_force_only(session: AsyncSession, make_version: Publish):
     await make_version("order", 1)
     with pytest.raises(OpenRunsError, match="has 2 open runs"):
         await delete_workflow(session, ACTOR, WORKSPACE, "order", open_runs=2, at_ms=10)

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 import orjson
+from tests.support import world
+from tests.support.world import EffectBook
 
 from flowforge.engine.births import StartRequest
 from flowforge.engine.events import Event, PinnedVersion
@@ -27,8 +29,6 @@ from flowforge.kit.telemetry.metrics import Metrics
 from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.language.compiler import compile_document
 from flowforge.operations.registry import Registry
-from tests.support import world
-from tests.support.world import EffectBook
 
 WORKSPACE: Final = "ws_" + "0" * 26
 

@@ -23,7 +23,10 @@ DEFAULT_PRIORITY: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class StartRequest:
-    """What a start says. `priority` 0 (first) to 9; `timeout_ms` holds where the workflow sets none; with a `dedup` the same start gives the same run for ever."""
+    """What a start says. `priority` 0 (first) to 9; `timeout_ms` holds where the workflow sets none.
+
+    With a `dedup` the same start gives the same run for ever.
+    """
 
     workspace_id: str
     workflow: PinnedVersion

@@ -21,7 +21,10 @@ def _write_nothing(level: str, message: str, fields: JsonObject) -> None:
 
 @dataclass(slots=True)
 class AttemptContext:
-    """Not frozen, because one is made for each attempt and `frozen` makes that three times as dear. An `OperationContext`: see there for what the fields mean. `services` maps a service's class to the service."""
+    """An `OperationContext`: see there for what the fields mean. `services` maps a service's class to the service.
+
+    Not frozen, because one is made for each attempt and `frozen` makes that three times as dear.
+    """
 
     run_id: str
     step: str

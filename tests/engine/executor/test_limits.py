@@ -1,5 +1,6 @@
 """Limits of runs and of steps, and priorities."""
 
+import itertools
 import sqlite3
 from contextlib import closing
 
@@ -124,7 +125,7 @@ async def test_rate_spaces_starts_evenly(lab: Lab):
 
     assert (await lab.run(document)).status == "completed"
     times = [entry.at_ms for entry in lab.book.entries()]
-    assert all(later - earlier >= 45 for earlier, later in zip(times, times[1:], strict=False))
+    assert all(later - earlier >= 45 for earlier, later in itertools.pairwise(times))
 
 
 async def test_engine_bounds_effects_in_flight_and_starts_the_others_in_order(lab: Lab):

@@ -1,5 +1,6 @@
 """foreach and repeat."""
 
+import itertools
 from typing import cast
 
 from tests.support.documents import make_document
@@ -170,7 +171,7 @@ async def test_repeat_pauses_between_iterations(lab: Lab):
 
     times = [entry.at_ms for entry in lab.book.entries()]
     assert len(times) == 3
-    assert all(later - earlier >= 60 for earlier, later in zip(times, times[1:], strict=False))
+    assert all(later - earlier >= 60 for earlier, later in itertools.pairwise(times))
 
 
 async def test_loop_that_takes_too_long_is_stopped(lab: Lab):

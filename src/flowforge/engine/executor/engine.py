@@ -31,8 +31,7 @@ from flowforge.engine.why import run_status
 from flowforge.kit.border import encode
 from flowforge.kit.clock import Clock
 from flowforge.kit.crashpoint import crashpoint
-from flowforge.kit.errors import InvariantError
-from flowforge.kit.errors import StorageError
+from flowforge.kit.errors import InvariantError, StorageError
 from flowforge.kit.ids import make_id
 from flowforge.kit.masking import Masker
 from flowforge.kit.objects import ObjectStore

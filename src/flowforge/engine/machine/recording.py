@@ -46,9 +46,8 @@ def _find_attempt(state: RunState, key: str, attempt: int) -> OpenAttempt | None
 
 def _record_success(sheet: TurnSheet, outcome: Succeeded) -> None:
     state, key = sheet.state, outcome.key
-    if outcome.attempt == 0:
-        if key not in state.busy:
-            return
+    if outcome.attempt == 0 and key not in state.busy:
+        return
     found = None if outcome.attempt == 0 else _find_attempt(state, key, outcome.attempt)
     if outcome.attempt and found is None:
         return

@@ -372,7 +372,7 @@ def open_scope(state: RunState, plan: Plan, path: str, parent: Scope | None) -> 
 
 
 def let_go(state: RunState) -> None:
-    """The run leaves memory: breaks the circles between state, scopes and views, so that all of it is freed at once, not by the collector."""
+    """The run leaves memory: breaks the circles between state, scopes and views, so that all is freed at once, not by the collector."""
     for loop in state.loops.values():
         loop.scopes.clear()
     for scope in state.scopes.values():

@@ -1,5 +1,8 @@
 """Proof of the proof (cases 6.7): faults sown into the engine, each on purpose, are seen by the checker or by the run's result."""
 
+# pyright: reportPrivateUsage=false
+# A bug is sown into the inside of the engine; nothing of it is public.
+
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -18,7 +21,7 @@ from flowforge.engine.events import Event
 from flowforge.engine.executor import Engine
 from flowforge.engine.executor.intake import Intake
 from flowforge.engine.machine import TurnSheet, actions, deciding, folding
-from flowforge.engine.machine.mail import _HANDLERS as MAIL_HANDLERS  # type: ignore[reportPrivateUsage]
+from flowforge.engine.machine.mail import _HANDLERS as MAIL_HANDLERS
 from flowforge.engine.machine.work import Effect, Work
 from flowforge.engine.sqlite import claim, commit
 from flowforge.engine.store import Store, Turn
@@ -39,6 +42,10 @@ async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
     yield opened
     moody(opened).calm()
     await opened.close()
+
+
+def do_nothing(*_: object) -> None:
+    """In the place of a function that a bug leaves out."""
 
 
 def moody(lab: Lab) -> MoodyStore:
@@ -108,7 +115,7 @@ async def test_bug_effect_before_its_plan_is_committed_is_caught(lab: Lab, monke
 async def test_bug_claim_without_a_seq_of_its_own_is_caught(lab: Lab, monkeypatch: pytest.MonkeyPatch):
     started = await lab.start(make_document("- {id: nap, uses: flow.wait, with: {for: 1h}}\n" + EFFECT))
     assert (await lab.finish(started)).status == "waiting"
-    monkeypatch.setattr(claim, "write_rows", lambda *_: None)
+    monkeypatch.setattr(claim, "write_rows", do_nothing)
     lab.advance(3_700_000)
 
     await lab.finish(started)
@@ -172,7 +179,7 @@ async def in_the_way(lab: Lab) -> Started:
             told.extend(inner.deliver([_signal(started)]))
         return keep(turns)
 
-    inner.commit = commit_later  # type: ignore[method-assign]
+    inner.commit = commit_later
     gate.set()
     await lab.until(lambda: bool(told))
     assert told == ["delivered"]
@@ -207,7 +214,7 @@ async def test_bug_row_without_its_journal_is_caught(lab: Lab, monkeypatch: pyte
 
 
 async def test_bug_lost_answer_of_a_commit_taken_for_a_failure_is_caught(lab: Lab, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(commit, "find_stored", lambda *_: None)
+    monkeypatch.setattr(commit, "find_stored", do_nothing)
     failures = iter([True])
 
     def lose_one(name: str) -> None:
@@ -228,7 +235,11 @@ async def test_bug_lost_answer_of_a_commit_taken_for_a_failure_is_caught(lab: La
 async def test_bug_key_that_changes_with_the_attempt_is_caught(lab: Lab, monkeypatch: pytest.MonkeyPatch):
     numbers = iter(range(1_000))
     make_key = actions.hash_text
-    monkeypatch.setattr(actions, "hash_text", lambda text: make_key(f"{text}{next(numbers)}"))
+
+    def make_another(text: str) -> str:
+        return make_key(f"{text}{next(numbers)}")
+
+    monkeypatch.setattr(actions, "hash_text", make_another)
 
     await lab.run(
         make_document("- {id: a, uses: test.record, with: {name: a, failures: 1}, retry: {attempts: 2, initial: 1ms}}\n")
@@ -250,7 +261,7 @@ async def test_bug_timer_that_fires_early_is_caught(lab: Lab, monkeypatch: pytes
 
 
 async def test_bug_cancel_that_is_not_heeded_is_caught(lab: Lab, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(MAIL_HANDLERS, "cancel", lambda *_: None)
+    monkeypatch.setitem(MAIL_HANDLERS, "cancel", do_nothing)
     gate = lab.book.gate("a")
     started = await lab.start(make_document(TWO))
     await lab.until(lambda: lab.book.names() == ["a"])
@@ -313,7 +324,7 @@ async def test_bug_zombie_whose_epoch_and_seq_are_not_looked_at_is_caught(lab: L
     started = await lab.start(make_document(TWO))
     await lab.until(lambda: lab.book.names() == ["a"])
     monkeypatch.setattr(commit._Batch, "_judge", judge_blindly)
-    monkeypatch.setattr(claim, "write_rows", lambda *_: None)
+    monkeypatch.setattr(claim, "write_rows", do_nothing)
     lab.engine.pulse.die()
     rival = await lab.open_rival()
     await lab.until(lambda: started.run_no in rival.lives)

@@ -1,8 +1,12 @@
 """F01-F16: workers die, stall, come back, and leave in order."""
 
 import asyncio
+import json
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from tests.support.documents import make_document
@@ -271,3 +275,14 @@ async def test_f16_two_engines_wake_each_sleeper_once(lab: Lab):
     for started in runs:
         assert (await lab.finish(started)).status == "completed"
     assert len(lab.book.entries()) == 100
+
+
+def test_f19_worker_without_enough_descriptors_retries_and_recovers(tmp_path: Path):
+    command = [sys.executable, "-m", "tests.reliability.few_descriptors", str(tmp_path)]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr[-2_000:]
+    report = json.loads(done.stdout.splitlines()[-1])
+    assert report["failures"] > 0
+    del report["failures"]
+    assert report == {"status": "completed", "claims": 0, "later": "completed", "pulses": 2, "is_beating": True}

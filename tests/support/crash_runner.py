@@ -19,6 +19,7 @@ from typing import Final, NoReturn, cast
 from tests.support.checker import Acknowledged, Request, Witnesses, check
 from tests.support.lab import QUICK, WORKSPACE, Lab
 from tests.support.scenarios import SCENARIOS, Message, Scenario
+from tests.support.stores import make_sqlite_file
 
 from flowforge.engine.births import StartRequest
 from flowforge.engine.executor import Started
@@ -30,6 +31,8 @@ from flowforge.kit.values import JsonObject, JsonValue
 
 DIED: Final = 137
 PATIENCE_S: Final = 20.0
+MIGRATING: Final = "linear"
+"""The one scenario that begins with a new folder, so that it dies in migrations too."""
 
 
 class Life:
@@ -169,20 +172,27 @@ def _witnesses(requests: list[Request], acknowledged: list[Acknowledged]) -> Wit
     return Witnesses(requests=requests, acknowledged=acknowledged)
 
 
+def prepare(case: Path, template: Path | None) -> Path:
+    """A data folder, with the database as the template has it."""
+    case.mkdir()
+    if template is not None:
+        shutil.copyfile(template, case / "flowforge.db")
+    return case
+
+
 def run_scenario(name: str, folder: Path, most: int) -> JsonObject:
     """Dies at (at most `most`, evenly chosen) points of a scenario."""
     scenario = SCENARIOS[name]
     folder.mkdir(parents=True, exist_ok=True)
-    calm = folder / "calm"
-    calm.mkdir()
+    template = None if name == MIGRATING else make_sqlite_file(folder)
+    calm = prepare(folder / "calm", template)
     points = count_points(calm, scenario)
     expected = read_result(calm / "flowforge.db")
     faults: list[JsonValue] = [f"without a death: {fault}" for fault in inspect(calm, scenario, expected)]
     places = range(1, len(points) + 1)
     step = max(1, -(-len(points) // most))
     for place in list(places)[::step]:
-        case = folder / f"case-{place}"
-        case.mkdir()
+        case = prepare(folder / f"case-{place}", template)
         code = fork_life(case, scenario, die_at(place))
         after = fork_life(case, scenario, None)
         where = f"{points[place - 1]} (point {place})"

@@ -101,8 +101,9 @@ class Pulse:
         while not self._stop.wait(self._settings.beat_ms / 1_000):
             try:
                 self.run_once()
-            except StorageError as fault:
-                logger.warning("The beat did not reach the database.", cause=fault.message)
+            except (StorageError, OSError) as fault:
+                # OSError: the lock files of others cannot be looked at, for want of descriptors; the next beat may do better.
+                logger.warning("A beat did not succeed.", cause=str(fault))
                 if self._clock.monotonic_s() - self._last_beat_s > self._settings.expiry_ms / 1_000:
                     self._has_lost_touch = True
                     self._calls.lost_touch()

@@ -5,6 +5,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -185,9 +186,11 @@ class ObjectStore:
         """Remove what writes that were cut short left behind before a time; returns how many. Younger ones may still be written."""
         removed = 0
         for draft in (self._folder / _STAGING).glob(".draft-*"):
-            if draft.stat().st_mtime_ns // 1_000_000 < stored_before_ms:
-                draft.unlink(missing_ok=True)
-                removed += 1
+            # A write that ends just now takes its draft away.
+            with suppress(FileNotFoundError):
+                if draft.stat().st_mtime_ns // 1_000_000 < stored_before_ms:
+                    draft.unlink()
+                    removed += 1
         return removed
 
     def _locate(self, file_id: str) -> Path:

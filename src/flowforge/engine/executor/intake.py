@@ -65,8 +65,8 @@ class Intake:
             self._poked.clear()
             try:
                 await self.look()
-            except StorageError as fault:
-                logger.warning("The database could not be looked at.", cause=fault.message)
+            except (StorageError, OSError) as fault:
+                logger.warning("The database or the object store could not be looked at.", cause=str(fault))
             delay_ms = min(self._engine.settings.poll_ms, max(self._next_due - self._engine.parts.clock.now_ms(), 1))
             with suppress(TimeoutError):
                 async with asyncio.timeout(delay_ms / 1_000):

@@ -17,6 +17,7 @@ SUPERVISORS = frozenset(
         # One run's fault must not end the others.
         "src/flowforge/engine/executor/engine.py:Engine._turn_safely",
         "src/flowforge/engine/executor/attempts.py:Attempts._run",
+        "src/flowforge/engine/executor/intake.py:Intake._admit",
         # The last line before a person: a sentence instead of a stack trace.
         "src/flowforge/entrypoints/cli/app.py:RootGroup.main",
     }

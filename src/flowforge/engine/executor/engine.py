@@ -268,11 +268,11 @@ class Engine:
             self._drop(live)
             self.set_aside(live.no, live.epoch, live.state.mail_seen, "The engine failed on this run; the log says how.")
 
-    def set_aside(self, run_no: int, epoch: int, mail_seen: int, reason: str) -> None:
-        """Puts a run that cannot go on back into the queue, where a person's message wakes it."""
+    def set_aside(self, run_no: int, epoch: int, mail_seen: int, reason: str, due_at: int = FAR_FUTURE_MS) -> None:
+        """Puts a run that cannot go on now back into the queue, where `due_at` or a person's message wakes it."""
         why = encode({"causes": [{"kind": "fault", "step": "", "since": self.parts.clock.now_ms(), "ref": {"reason": reason}}]})
         at = self.parts.clock.now_ms()
-        release = Release("waiting", FAR_FUTURE_MS, why.decode())
+        release = Release("waiting", due_at, why.decode())
         turn = Turn(run_no=run_no, epoch=epoch, at=at, seq=0, body=b"", events=0, mail_seen=mail_seen, release=release)
         self.committer.submit(Item(turn, lambda _: self.watch.wake(run_no)))
 

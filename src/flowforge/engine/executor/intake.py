@@ -5,11 +5,12 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
+from flowforge.engine.errors import UnknownEventError
 from flowforge.engine.executor.claims import find_head, read_started, revive, revive_from_snapshot
 from flowforge.engine.executor.host import Host
 from flowforge.engine.executor.live import LiveRun
 from flowforge.engine.executor.retention import Retention
-from flowforge.engine.store import Claimed, ClaimRequest
+from flowforge.engine.store import FAR_FUTURE_MS, Claimed, ClaimRequest
 from flowforge.kit.errors import FlowForgeError, StorageError
 from flowforge.kit.telemetry.logs import get_logger
 
@@ -104,16 +105,24 @@ class Intake:
         return len(claimed) == limit
 
     async def _admit(self, claimed: Claimed) -> None:
+        """Supervisor: a run that cannot be brought to life goes back into the queue, and the others of its claim come to life."""
         engine = self._engine
+        due_at = FAR_FUTURE_MS
         try:
-            live = await self._revive(claimed)
-        except StorageError:
-            raise
+            engine.admit(await self._revive(claimed))
+        except StorageError as fault:
+            reason = fault.message
+            if not isinstance(fault, UnknownEventError):
+                due_at = engine.parts.clock.now_ms() + engine.settings.poll_ms
         except FlowForgeError as fault:
-            logger.error("A run cannot go on here.", run=claimed.run_id, cause=fault.message)
-            engine.set_aside(claimed.run_no, claimed.epoch, claimed.mail, fault.message)
+            reason = fault.message
+        except Exception:  # supervisor
+            logger.exception("A claimed run cannot be read: a fault of ours.", run=claimed.run_id)
+            reason = "The engine failed on this run; the log says how."
+        else:
             return
-        engine.admit(live)
+        logger.error("A run cannot go on here.", run=claimed.run_id, cause=reason)
+        engine.set_aside(claimed.run_no, claimed.epoch, claimed.mail, reason, due_at)
 
     async def _revive(self, claimed: Claimed) -> LiveRun:
         """From its snapshot and what came behind it, else from its whole journal."""

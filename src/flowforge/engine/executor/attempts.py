@@ -20,6 +20,8 @@ from flowforge.kit.crashpoint import crashpoint
 from flowforge.kit.errors import FlowForgeError, StorageError
 from flowforge.kit.masking import Masker
 from flowforge.kit.telemetry.logs import get_logger
+from flowforge.kit.telemetry.metrics import Metrics
+from flowforge.kit.telemetry.tracing import Tracing
 from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.operations.calling import run_effect, validate_parameters
 from flowforge.operations.context import AttemptContext
@@ -30,6 +32,8 @@ from flowforge.operations.registry import Registry
 _SWEPT_FROM_MS: Final = 5_000
 _SWEEP_S: Final = 0.25
 _SECRETS_RETRY_S: Final = 1.0
+
+_OUTCOMES: Final[dict[type, str]] = {Succeeded: "completed", Failed: "failed", Aborted: "cancelled"}
 
 logger = get_logger("engine.attempts")
 
@@ -44,6 +48,8 @@ class AttemptPorts:
     services: Mapping[type, object]
     clock: Clock
     heavy: HeavyPool
+    metrics: Metrics
+    tracing: Tracing
 
 
 class Attempts:
@@ -148,7 +154,9 @@ class Attempts:
             if flight.is_aborted or live.is_dropped:
                 outcome = Aborted(flight.work.key, flight.work.attempt)
             else:
-                outcome = await self._attempt(live, flight.work)
+                work, ids = flight.work, {"run": live.state.run_id, "step": flight.work.key}
+                with self._ports.tracing.span("step.attempt", operation=work.name, attempt=work.attempt, **ids):
+                    outcome = await self._attempt(live, work)
         except asyncio.CancelledError:
             outcome = self._explain_cancel(flight)
         except Exception:  # supervisor: a fault of ours fails the step, not the engine
@@ -174,6 +182,7 @@ class Attempts:
     def _end(self, live: LiveRun, flight: Flight, outcome: Outcome) -> None:
         if live.flights.get(flight.work.key) is flight:
             del live.flights[flight.work.key]
+        self._ports.metrics.count_steps_finished(flight.work.name, _OUTCOMES[type(outcome)])
         self._report(live, outcome)
 
     def _report(self, live: LiveRun, outcome: Outcome) -> None:

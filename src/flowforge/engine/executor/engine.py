@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import count
 
 from flowforge.engine.births import StartRequest, check_start, make_root
@@ -37,6 +37,7 @@ from flowforge.kit.masking import Masker
 from flowforge.kit.objects import ObjectStore
 from flowforge.kit.telemetry.logs import get_logger
 from flowforge.kit.telemetry.metrics import Metrics
+from flowforge.kit.telemetry.tracing import Tracing
 from flowforge.operations.registry import Registry
 
 logger = get_logger("engine")
@@ -56,6 +57,7 @@ class EngineParts:
     masker: Masker
     services: Mapping[type, object]
     locks: WorkerLocks | None = None
+    tracing: Tracing = field(default_factory=Tracing)
     heavy_loader: str | None = None
     """`module:function` that gives the registry in a process of heavy operations; None: such operations cannot run here."""
 
@@ -93,13 +95,15 @@ class Engine:
         self.store = parts.store
         self.committer = Committer(self.store, parts.clock, parts.metrics)
         heavy = HeavyPool(parts.heavy_loader, settings.limits)
-        ports = AttemptPorts(parts.registry, parts.vault, parts.masker, parts.services, parts.clock, heavy)
+        ports = AttemptPorts(
+            parts.registry, parts.vault, parts.masker, parts.services, parts.clock, heavy, parts.metrics, parts.tracing
+        )
         self.attempts = Attempts(ports, settings, self.wake)
         self.programs = Programs(self.store, self.committer, parts.registry, settings.limits)
         self._turns = TurnMaker(parts.registry, parts.clock, settings, self.wake)
         self._slots = SlotQueue(self.store, self.committer, parts.clock, self.wake)
         self._loader = Loader(self)
-        self.pulse = Pulse(parts.store, parts.locks, parts.clock, settings, self._pulse_calls())
+        self.pulse = Pulse(parts.store, parts.locks, parts.clock, settings, self._pulse_calls(), parts.metrics)
         self._begin_as(await asyncio.to_thread(self.pulse.register))
         self.pulse.start()
         self.intake = Intake(self)
@@ -380,6 +384,8 @@ class Engine:
             self.intake.poke(mail=bool(turn.mails))
         if turn.slots_freed:
             self._slots.ask()
+        if live.state.is_poison and any(event["type"] == "step.parked" for event in sheet.events):
+            self.parts.metrics.dead_letters.inc()
         if sheet.has_fired:
             crashpoint("CP14")
         if not live.is_dropped:

@@ -12,6 +12,7 @@ from flowforge.engine.ports import Vault, Versions
 from flowforge.engine.store import Store
 from flowforge.kit.clock import Clock
 from flowforge.kit.objects import ObjectStore
+from flowforge.kit.telemetry.metrics import Metrics
 from flowforge.operations.registry import Registry
 
 
@@ -28,6 +29,8 @@ class HostParts(Protocol):
     def objects(self) -> ObjectStore: ...
     @property
     def clock(self) -> Clock: ...
+    @property
+    def metrics(self) -> Metrics: ...
 
 
 class Host(Protocol):

@@ -82,6 +82,8 @@ class Intake:
         while not engine.committer.is_stalled and await self._claim():
             continue
         due = await engine.committer.call(engine.store.next_due)
+        now_ms = engine.parts.clock.now_ms()
+        engine.parts.metrics.queue_age_seconds.set(0.0 if due is None else max(now_ms - due, 0) / 1_000)
         self._next_due = engine.parts.clock.now_ms() + engine.settings.poll_ms if due is None else due
         engine.poke_slots()
         await self._sweep()

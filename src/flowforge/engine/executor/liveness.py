@@ -11,6 +11,7 @@ from flowforge.kit.clock import Clock
 from flowforge.kit.errors import StorageError
 from flowforge.kit.lock import FileLock, acquire_lock, is_lock_held
 from flowforge.kit.telemetry.logs import get_logger
+from flowforge.kit.telemetry.metrics import Metrics
 
 logger = get_logger("engine.liveness")
 
@@ -51,13 +52,14 @@ class Pulse:
     """Beats, and looks for dead workers, in a thread: a busy loop must not look like a dead one."""
 
     def __init__(
-        self, store: Store, locks: WorkerLocks | None, clock: Clock, settings: EngineSettings, calls: PulseCalls
+        self, store: Store, locks: WorkerLocks | None, clock: Clock, settings: EngineSettings, calls: PulseCalls, metrics: Metrics
     ) -> None:
         self._store = store
         self._locks = locks
         self._clock = clock
         self._settings = settings
         self._calls = calls
+        self._metrics = metrics
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._lock: FileLock | None = None
@@ -129,5 +131,6 @@ class Pulse:
         if self._locks is not None:
             self._locks.remove(list(expired.workers))
         if expired.runs:
+            self._metrics.crashes.inc(expired.runs)
             logger.info("Runs of dead workers go on here.", workers=list(expired.workers), runs=expired.runs)
         return expired.runs

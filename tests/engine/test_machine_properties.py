@@ -361,6 +361,8 @@ def test_l9_plan_precedes_effect_and_limits_hold(case: Case):
 @given(cases(has_races=False), st.data())
 def test_crash_after_any_turn_changes_no_result(case: Case, data: st.DataObject):
     """The journal alone is enough: another worker goes on to the same end, and repeats only what was in flight."""
+    # How often a step was tried is what a crash does change, so a workflow that reads that number may rightly end otherwise.
+    assume(".attempts" not in str(case.document))
     calm = Oracle({step: [Succeeds()] for step in case.oracle.script}, case.oracle.order_seed)
     undisturbed = begin(compile_valid(case.document), case.input, calm).play()
     driver = begin(undisturbed.workflow, case.input, calm)

@@ -25,11 +25,13 @@ from flowforge.engine.machine.propagation import (
     advance_loop,
     cancel_scope,
     cancel_step,
+    drop_loop,
     end_loop,
     end_undo,
     fail_iteration,
     finish_iteration,
     forget,
+    last_output,
     leave,
     open_iteration,
 )
@@ -215,7 +217,6 @@ def _fold_completed(state: RunState, event: StepCompleted) -> None:
 
 
 def _end_step(state: RunState, scope: Scope, index: int, key: str, status: int) -> None:
-    state.fired.pop(key, None)
     unmark_ready(state, scope, index)
     forget(state, scope, index, key)
     scope.status[index] = status
@@ -232,7 +233,7 @@ def _finish_loop(state: RunState, scope: Scope, index: int, event: StepCompleted
     error = event.get("error")
     if error is not None:
         scope.errors[index] = error
-    _drop_loop(state, key)
+    drop_loop(state, key)
 
 
 def loop_value(loop: Loop) -> Stored:
@@ -243,12 +244,6 @@ def loop_value(loop: Loop) -> Stored:
     if any(isinstance(value, Blob | Parts) for value in values):
         return Parts(values)
     return cast("JsonValue", values)
-
-
-def _drop_loop(state: RunState, key: str) -> None:
-    state.loops.pop(key, None)
-    state.closing_loops.pop(key, None)
-    state.timers.pop(f"every:{key}", None)
 
 
 def _fold_late(state: RunState, scope: Scope, index: int, event: StepCompleted) -> None:
@@ -408,7 +403,7 @@ def _fold_loop_item(state: RunState, event: LoopItem) -> None:
         fail_iteration(state, loop, scope, error)
         return
     state.closing.pop(scope.path, None)
-    value = event["value"] if "value" in event else scope.outputs.get(scope.plan.size - 1)
+    value = event["value"] if "value" in event else last_output(scope)
     finish_iteration(state, loop, scope, value)
     if event.get("limit", False):
         loop.error = {"code": "repeat_limit", "message": f"`until` was still false after {event['index'] + 1} iterations."}

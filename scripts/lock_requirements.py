@@ -1,4 +1,4 @@
-"""Compiles requirements/*.txt from pyproject.toml: every package pinned with the hashes of its files, and no address in it.
+"""Compiles requirements/*.txt from pyproject.toml: every package, those of the extras too, pinned with the hashes of its files, and no address in it.
 
 `make lock` runs it. The compiler lives in an environment of its own that is thrown away; it follows this machine's pip settings.
 """
@@ -29,7 +29,8 @@ OPTIONS: Final = (
 
 def main() -> None:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))
-    runtime: list[str] = project["project"]["dependencies"]
+    extras: dict[str, list[str]] = project["project"]["optional-dependencies"]
+    runtime: list[str] = project["project"]["dependencies"] + [wanted for extra in extras.values() for wanted in extra]
     groups: dict[str, list[str]] = project["dependency-groups"]
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)

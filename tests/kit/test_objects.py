@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tests.support.clock import ManualClock
 
-from flowforge.kit.errors import ValidationError
+from flowforge.kit.errors import InvariantError, ValidationError
 from flowforge.kit.folder import DataFolderInvalidError, open_data_folder
 from flowforge.kit.ids import IdSource, InvalidIdError
 from flowforge.kit.objects import ObjectMissingError, ObjectStore, clean_media_type, clean_name, parse_file
@@ -31,6 +31,28 @@ def test_bytes_are_kept_and_described(store: ObjectStore):
     assert store.read(file.id) == b"hello"
     with store.open(file.id) as stream:
         assert stream.read(2) == b"he"
+
+
+def test_file_is_written_piece_by_piece(store: ObjectStore):
+    with store.create(name="big.txt", media_type="text/plain") as stored:
+        stored.write(b"hel")
+        stored.write(bytearray(b"lo"))
+        assert stored.size_bytes == 5
+        file = stored.commit()
+    assert store.read(file.id) == b"hello"
+    assert (file.name, file.size_bytes, file.sha256) == ("big.txt", 5, hashlib.sha256(b"hello").hexdigest())
+
+
+def test_file_that_is_not_finished_leaves_nothing(store: ObjectStore, folder: Path):
+    with pytest.raises(KeyError), store.create(name="x", media_type="a/b") as stored:
+        stored.write(b"half")
+        raise KeyError
+    assert [path for path in folder.rglob("*") if path.is_file()] == []
+
+
+def test_file_is_written_inside_its_block_only(store: ObjectStore):
+    with pytest.raises(InvariantError):
+        store.create(name="x", media_type="a/b").write(b"1")
 
 
 def test_file_travels_as_a_json_value(store: ObjectStore):

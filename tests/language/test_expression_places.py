@@ -232,3 +232,8 @@ def test_an_expression_stands_nowhere_but_where_the_language_allows_it():
     for extra, field in fields:
         assert list_faults([cast("JsonObject", {**a_request(), **extra})]) == [("expr_not_allowed", field)]
     assert list_faults([{**a_request(), "limit": {"key": mark, "rate": "5/m"}}]) == []
+
+
+def test_a02_expression_in_code_is_refused():
+    assert list_faults([a_request(code="SELECT '${{ input.name }}'")]) == [("expr_not_allowed", "steps[0].with.code")]
+    assert list_faults([a_request(code="SELECT :name, `${1}`")]) == []

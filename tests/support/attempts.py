@@ -7,33 +7,40 @@ from tests.support.clock import ManualClock
 
 from flowforge.kit.egress import EgressClient
 from flowforge.kit.ids import IdSource
+from flowforge.kit.limits import Limits
 from flowforge.kit.masking import Masker
 from flowforge.kit.objects import ObjectStore
 from flowforge.kit.paths import FileRoots
 from flowforge.kit.values import JsonObject, JsonValue
-from flowforge.operations import AttemptContext, Operation
+from flowforge.operations import AttemptContext, Nature, Operation
 from flowforge.operations.calling import call_pure, run_effect, validate_parameters
 
 LogLine = tuple[str, str, JsonObject]
 
 
 class Attempts:
-    """One attempt after another, with the same services. `log` holds what the operations logged."""
+    """One attempt after another, with the same services; heavy operations run right here. `log` holds what the operations logged."""
 
-    def __init__(self, services: Mapping[type, object], secrets: tuple[str, ...] = (), depth: int = 0) -> None:
+    def __init__(
+        self, services: Mapping[type, object], secrets: tuple[str, ...] = (), depth: int = 0, limits: Limits | None = None
+    ) -> None:
         self.services = dict(services)
         self.secrets = secrets
         self.depth = depth
+        self.limits = limits or Limits()
+        self.now_ms = 1_767_323_045_000
         self.log: list[LogLine] = []
 
     async def call(self, operation: Operation, parameters: JsonObject, key: str = "key-1") -> JsonValue:
         """The output. Raises as `run_effect`."""
-        if operation.is_pure:
+        if operation.nature_of(parameters) is Nature.PURE:
             return call_pure(operation, parameters)
         masker = Masker()
         for secret in self.secrets:
             masker.add(secret)
-        context = AttemptContext("run_1", "step", 1, key, self.services, self._write, masker, self.depth)
+        context = AttemptContext(
+            "run_1", "step", 1, key, self.services, self._write, masker, self.depth, self.limits, lambda: self.now_ms
+        )
         return (await run_effect(operation, validate_parameters(operation, parameters), context))[1]
 
     def _write(self, level: str, message: str, fields: JsonObject) -> None:

@@ -298,7 +298,7 @@ def _follow_completed(track: _Track, entry: Entry, facts: JsonObject) -> Iterato
 
 def _follow_failed(track: _Track, entry: Entry, facts: JsonObject) -> Iterator[tuple[str, str]]:
     yield from _follow_outcome(track, entry, facts)
-    track.failures += 1
+    track.failures += 0 if entry.event.get("postponed") else 1
     limit = _attempts_of(facts)
     if limit is not None and track.failures > limit:
         yield "I15", f"{track.failures} failed attempts of {limit}"

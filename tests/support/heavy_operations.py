@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 import time
-from pathlib import Path
+from pathlib import Path, PosixPath
 from typing import Annotated
 
 from pydantic import JsonValue as AnyJson
@@ -12,7 +12,7 @@ from pydantic import JsonValue as AnyJson
 from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.operations.declaration import operation
 from flowforge.operations.definition import Exit, FatalError, Nature, OperationContext, RetryableError
-from flowforge.operations.models import MAY_SECRET, StrictModel
+from flowforge.operations.models import MAY_SECRET, FileInput, StrictModel
 from flowforge.operations.registry import Registry
 
 
@@ -99,9 +99,41 @@ async def whisper(parameters: WhisperParameters, context: OperationContext) -> J
     return {"said": parameters.secret, "length": len(parameters.secret)}
 
 
+class HoardParameters(StrictModel):
+    size_bytes: int
+
+
+@operation("test.hoard", title="Hoard", category="test", icon="x", nature=Nature.HEAVY)
+def hoard(parameters: HoardParameters, context: OperationContext) -> JsonValue:
+    """Takes memory, and says which services it found."""
+    taken = bytearray(parameters.size_bytes)
+    return {"taken": len(taken), "shelf": context.service(Path).name}
+
+
+def make_services(given: JsonObject) -> dict[type, object]:
+    """A service made in the process itself."""
+    return {Path: PosixPath(str(given["shelf"]))}
+
+
+class EchoParameters(StrictModel):
+    data: AnyJson = None
+    file: FileInput | None = None
+
+
+def echo_file(parameters: EchoParameters, context: OperationContext) -> JsonValue:
+    """The form for files."""
+    return {"file": parameters.file, "process": os.getpid(), "step": context.step}
+
+
+@operation("test.echo", title="Echo", category="test", icon="x", nature=Nature.PURE, with_file=echo_file)
+def echo(parameters: EchoParameters) -> JsonValue:
+    """Gives back the data, or what the form for files makes of the file."""
+    return {"data": parameters.data}
+
+
 def load() -> Registry:
     """What a process of the tests can do."""
     registry = Registry()
-    for each in (count, break_, whisper):
+    for each in (count, break_, whisper, hoard, echo):
         registry.register(each)
     return registry

@@ -10,7 +10,7 @@ from flowforge.kit.limits import Limits
 from flowforge.kit.values import JsonObject
 from flowforge.language.compiler import Compilation, compile_document
 from flowforge.language.reading.document_reader import DocumentFormat
-from flowforge.operations import IS_URL, MAY_SECRET, Exit, Nature, OperationContext, Registry, StrictModel, operation
+from flowforge.operations import IS_LITERAL, IS_URL, MAY_SECRET, Exit, Nature, OperationContext, Registry, StrictModel, operation
 
 
 class BasicAuth(StrictModel):
@@ -31,6 +31,7 @@ class FetchParameters(StrictModel):
     headers: Annotated[dict[str, str], MAY_SECRET] = Field(default_factory=dict)
     json_body: AnyJson = Field(default=None, alias="json")
     text: str | None = None
+    code: Annotated[str | None, IS_LITERAL] = None
     auth: Annotated[BasicAuth | BearerAuth, Field(discriminator="kind")] | None = None
     expect: tuple[Annotated[int, Field(ge=100, le=599)], ...] = ()
 

@@ -79,6 +79,7 @@ class RecordParameters(StrictModel):
     code: str = "broken"
     fatal: bool = False
     after_ms: int | None = None
+    postponed: int = Field(0, description="Be put off this many times (by key) before anything else.")
     size: int = Field(0, description="Give back a text of that many characters instead of the value.")
     stubborn: bool = Field(False, description="When aborted at its gate, succeed all the same.")
 
@@ -96,6 +97,9 @@ async def record(parameters: RecordParameters, context: OperationContext) -> Rec
     times = book.write(context, parameters.name, parameters.value)
     crashpoint("CP08")
     await _wait_at_gate(book, parameters)
+    if times <= parameters.postponed:
+        details: JsonValue = {"host": "shop.example:443", "until": "later"}
+        raise RetryableError("Not now.", code="circuit_open", details=details, after_ms=parameters.after_ms, postpones=True)
     if parameters.failures < 0 or times <= parameters.failures:
         message = f"{parameters.name} is told to fail"
         if parameters.fatal:

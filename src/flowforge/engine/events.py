@@ -137,13 +137,14 @@ class StepCompleted(TypedDict):
 
 
 class StepFailed(TypedDict):
-    """`retry_at` None: final."""
+    """`retry_at` None: final. `postponed`: the attempt never reached the other side, and is not counted against the step's `retry`."""
 
     type: Literal["step.failed"]
     step: str
     attempt: NotRequired[int]
     error: ErrorValue
     retry_at: int | None
+    postponed: NotRequired[bool]
 
 
 class StepBypassed(TypedDict):

@@ -26,7 +26,7 @@ def run_status(state: RunState) -> str:
 def explain_state(state: RunState) -> JsonObject:
     """`{"causes": [{"kind", "step", "since", "until"?, "ref"?}], "more"?}`: why the run is where it is; times in ms since 1970.
 
-    Kinds: timer, signal, slot, child, retry, person, every, paused, running.
+    Kinds: timer, signal, slot, child, retry, breaker (a retry that waits for a host), person, every, paused, running.
     """
     causes: list[JsonValue] = []
     if state.is_paused:
@@ -34,7 +34,8 @@ def explain_state(state: RunState) -> JsonObject:
     order = {"person": 0, "signal": 1, "child": 2, "slot": 3, "timer": 4, "retry": 5}
     waits = sorted(state.waits.items(), key=lambda pair: (order.get(pair[1].kind, 9), pair[1].until or 0))
     for key, wait in waits[:_CAUSES_MAX]:
-        cause: JsonObject = {"kind": wait.kind, "step": key, "since": wait.since}
+        kind = "breaker" if "host" in wait.ref else wait.kind
+        cause: JsonObject = {"kind": kind, "step": key, "since": wait.since}
         if wait.until is not None:
             cause["until"] = wait.until
         if wait.ref:
@@ -89,6 +90,7 @@ _SENTENCES: Final = {
     "child": "The step {step} waits for the run {run} of the workflow {workflow} to end.",
     "slot": "The step {step} waits for a place: its limit {limit_name} is reached.",
     "retry": "The step {step} failed with {code} and is tried again {in_time}.",
+    "breaker": "The step {step} waits for {host}, which failed too often: its circuit breaker is open, and it is tried again {in_time}.",
     "every": "The loop {step} begins its next iteration {in_time}.",
     "running": "The step {step} runs, attempt {attempt}, since {since}.",
     "timer": "The step {step} waits for the time {until}, {in_time}.",

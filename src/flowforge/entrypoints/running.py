@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
 from flowforge.engine.executor import Engine, EngineParts, EngineSettings
+from flowforge.entrypoints.heavy import HEAVY_LOADER, describe_services
 from flowforge.entrypoints.ports import VaultPort, VersionsPort
 from flowforge.entrypoints.services import close_services, make_services
 from flowforge.entrypoints.wiring import Installation
@@ -44,7 +45,8 @@ async def open_engine(
         masker=masker,
         services=services,
         locks=installation.worker_locks,
-        heavy_loader="flowforge.steps:load_registry",
+        heavy_loader=HEAVY_LOADER,
+        heavy_services=describe_services(installation),
     )
     engine = Engine(parts, _engine_settings(installation.settings, name, takes_all=takes_all))
     await engine.open()

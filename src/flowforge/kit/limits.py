@@ -114,6 +114,60 @@ class Limits(BaseModel):
         default=5, ge=0, le=20, validation_alias="LIMIT_HTTP_REDIRECTS", description="Most redirects followed by one call."
     )
 
+    http_idle_ms: DurationMs = Field(
+        default=30_000,
+        ge=10,
+        le=3_600_000,
+        validation_alias="LIMIT_HTTP_IDLE",
+        description="Time between two pieces of a body that is streamed to or from another server.",
+    )
+
+    script_src_bytes: SizeBytes = Field(
+        default=64 * 2**10, ge=64, le=2**24, validation_alias="LIMIT_SCRIPT_SRC", description="Longest source of one script."
+    )
+    script_cpu_ms: DurationMs = Field(
+        default=10_000, ge=10, le=600_000, validation_alias="LIMIT_SCRIPT_CPU", description="Computing time of one script."
+    )
+    script_wall_ms: DurationMs = Field(
+        default=30_000,
+        ge=10,
+        le=3_600_000,
+        validation_alias="LIMIT_SCRIPT_WALL",
+        description="Time of one script, what it waits for included.",
+    )
+    script_mem_bytes: SizeBytes = Field(
+        default=16 * 2**20, ge=2**20, le=2**32, validation_alias="LIMIT_SCRIPT_MEM", description="Memory of one script."
+    )
+
+    zip_entries: int = Field(
+        default=1_000,
+        ge=1,
+        le=1_000_000,
+        validation_alias="LIMIT_ZIP_ENTRIES",
+        description="Most entries of an archive that is unpacked.",
+    )
+    zip_total_bytes: SizeBytes = Field(
+        default=200 * 2**20,
+        ge=1024,
+        le=2**40,
+        validation_alias="LIMIT_ZIP_TOTAL",
+        description="Largest sum of what an archive holds, unpacked.",
+    )
+    zip_ratio: int = Field(
+        default=100,
+        ge=2,
+        le=100_000,
+        validation_alias="LIMIT_ZIP_RATIO",
+        description="Most that packed data may grow when it is unpacked, as a factor.",
+    )
+    parser_mem_bytes: SizeBytes = Field(
+        default=512 * 2**20,
+        ge=2**24,
+        le=2**40,
+        validation_alias="LIMIT_PARSER_MEM",
+        description="Memory of one heavy operation, beyond what its process has from the start.",
+    )
+
     step_timeout_ms: DurationMs = Field(
         default=300_000,
         ge=100,

@@ -4,14 +4,14 @@ import hashlib
 import os
 import re
 import unicodedata
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, Self
 
-from flowforge.kit.atomic import write_atomic
-from flowforge.kit.errors import Detail, NotFoundError, ValidationError
+from flowforge.kit.atomic import DraftFile, write_atomic
+from flowforge.kit.errors import Detail, InvariantError, NotFoundError, ValidationError
 from flowforge.kit.folder import explain_os_error
 from flowforge.kit.ids import IdSource, is_id, parse_id
 from flowforge.kit.values import JsonObject, JsonValue
@@ -94,6 +94,10 @@ class ObjectStore:
     def __init__(self, folder: Path, ids: IdSource) -> None:
         self._folder = folder
         self._ids = ids
+
+    def create(self, *, name: str, media_type: str) -> "ObjectWriter":
+        """A new file that is written piece by piece; use it as a context manager, see there."""
+        return ObjectWriter(self._folder, self._ids.make_id(_PREFIX), name, media_type)
 
     def put_value(self, data: bytes) -> FileValue:
         """Keep a value of a journal, as JSON; its id (`value_…`) can stand in no file that a step hands on. Raises as `put`."""
@@ -194,9 +198,69 @@ class ObjectStore:
         return removed
 
     def _locate(self, file_id: str) -> Path:
-        # The last two characters are random, the first ones are time: folders fill evenly.
         parse_id(file_id, _VALUE_PREFIX if file_id.startswith(f"{_VALUE_PREFIX}_") else _PREFIX)
-        return self._folder / file_id[-2:] / file_id
+        return _locate(self._folder, file_id)
+
+
+class ObjectWriter:
+    """A file on its way into the store. It is there when `commit` returns; left without, the block takes away what was written.
+
+    Methods block, and raise StorageFullError or StorageError.
+    """
+
+    def __init__(self, folder: Path, file_id: str, name: str, media_type: str) -> None:
+        self._path = _locate(folder, file_id)
+        self._staging = folder / _STAGING
+        self._facts = (file_id, clean_name(name), clean_media_type(media_type))
+        self._size_bytes = 0
+        self._digest = hashlib.sha256()
+        self._file: DraftFile | None = None
+
+    def __enter__(self) -> Self:
+        with self._explain():
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._staging.mkdir(mode=0o700, exist_ok=True)
+            self._file = DraftFile(self._staging)
+        return self
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        with self._explain():
+            self._open_file.write(data)
+        self._size_bytes += len(data)
+        self._digest.update(data)
+
+    @property
+    def size_bytes(self) -> int:
+        """What was written so far."""
+        return self._size_bytes
+
+    def commit(self) -> FileValue:
+        """The file; it survives a power cut."""
+        with self._explain():
+            self._open_file.move_to(self._path)
+        file_id, name, media_type = self._facts
+        return FileValue(file_id, name, media_type, self._size_bytes, self._digest.hexdigest())
+
+    def __exit__(self, *_error: object) -> None:
+        self._open_file.discard()
+
+    @property
+    def _open_file(self) -> DraftFile:
+        if self._file is None:
+            raise InvariantError("A file is written inside its `with` block only.")
+        return self._file
+
+    @contextmanager
+    def _explain(self) -> Generator[None]:
+        try:
+            yield
+        except OSError as fault:
+            raise explain_os_error(fault, self._staging.parent) from fault
+
+
+def _locate(folder: Path, file_id: str) -> Path:
+    # The last two characters are random, the first ones are time: folders fill evenly.
+    return folder / file_id[-2:] / file_id
 
 
 def clean_name(name: str) -> str:

@@ -135,6 +135,28 @@ class Settings(BaseModel):
         validation_alias="EGRESS_ALLOW",
         description="Private addresses that steps may call: comma list of host, *.host or CIDR, each with an optional :port.",
     )
+    egress_proxy: SecretStr | None = Field(
+        default=None,
+        validation_alias="EGRESS_PROXY",
+        description="A proxy for all HTTP to the outside: http://[user:password@]host:port. The environment's proxy settings are not read.",
+    )
+    egress_limits: str = Field(
+        default="",
+        max_length=16_384,
+        validation_alias="EGRESS_LIMITS",
+        description="Most calls at once, and calls a second, by host and process: comma list of host=calls[@rate/s], `*` for all others.",
+    )
+    smtp_url: SecretStr | None = Field(
+        default=None,
+        validation_alias="SMTP_URL",
+        description="The mail server: smtp://user:password@host:587 or smtps://…:465; unset, mails lie in the data folder's mail/.",
+    )
+    mail_from: str = Field(
+        default="flowforge@localhost",
+        max_length=320,
+        validation_alias="MAIL_FROM",
+        description="The sender of mails that name none.",
+    )
     file_roots: Roots = Field(
         default=(),
         validation_alias="FILE_ROOTS",

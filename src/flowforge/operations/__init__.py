@@ -16,10 +16,12 @@ from flowforge.operations.definition import (
     OperationContext,
     RetryableError,
 )
-from flowforge.operations.models import IS_URL, MAY_SECRET, StrictModel
+from flowforge.operations.models import IS_FILE, IS_LITERAL, IS_URL, MAY_SECRET, FileInput, StrictModel
 from flowforge.operations.registry import Registry
 
 __all__ = [
+    "IS_FILE",
+    "IS_LITERAL",
     "IS_URL",
     "MAY_SECRET",
     "AttemptContext",
@@ -29,6 +31,7 @@ __all__ = [
     "Example",
     "Exit",
     "FatalError",
+    "FileInput",
     "Nature",
     "Operation",
     "OperationContext",

@@ -87,6 +87,11 @@ def run_pure(operation: Operation, parameters: BaseModel, limits: Limits = DEFAU
         FatalError: the operation raised it, or returned what is no JSON (`result_invalid`).
         RetryableError: the operation raised it, or anything else (`operation_failed`).
     """
+    if _is_with_file(operation, parameters):
+        raise FatalError(
+            f"{operation.name} with a file is a step of its own; an expression can call it with a value only.",
+            code="file_in_expression",
+        )
     try:
         result = operation.function(parameters)
     except AttemptError:
@@ -123,8 +128,19 @@ async def run_effect(
 
 
 async def _call(operation: Operation, parameters: BaseModel, context: OperationContext) -> object:
-    result = operation.function(parameters, context)
+    if operation.file_function is not None and _is_with_file(operation, parameters):
+        result = operation.file_function(parameters, context)
+    elif operation.is_pure:
+        result = operation.function(parameters)
+    else:
+        result = operation.function(parameters, context)
     return await cast("Any", result) if hasattr(result, "__await__") else result
+
+
+def _is_with_file(operation: Operation, parameters: BaseModel) -> bool:
+    return operation.file_function is not None and any(
+        getattr(parameters, name) is not None for name in operation.file_parameters
+    )
 
 
 def _mask_error(error: AttemptError, masker: Masker) -> None:

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Final, TypeVar
 
+from flowforge.kit.limits import Limits
 from flowforge.kit.masking import Masker
 from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.operations.definition import FatalError
@@ -13,6 +14,13 @@ ServiceT = TypeVar("ServiceT")
 
 LogWriter = Callable[[str, str, JsonObject], None]
 """Takes level (`debug`, `info`, `warning`, `error`), message and fields, all masked."""
+
+
+DEFAULT_LIMITS: Final = Limits()
+
+
+def _no_clock() -> int:
+    raise FatalError("This process hands no clock to operations; start it with one.", code="service_missing")
 
 
 def _write_nothing(level: str, message: str, fields: JsonObject) -> None:
@@ -34,6 +42,11 @@ class AttemptContext:
     write_log: LogWriter = _write_nothing
     masker: Masker = NO_SECRETS
     depth: int = 0
+    limits: Limits = DEFAULT_LIMITS
+    read_clock: Callable[[], int] = _no_clock
+
+    def now_ms(self) -> int:
+        return self.read_clock()
 
     def service(self, kind: type[ServiceT]) -> ServiceT:
         found = self.services.get(kind)

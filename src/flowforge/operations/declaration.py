@@ -8,7 +8,7 @@ from typing import Any, Final, Required, TypedDict, Unpack
 from pydantic import BaseModel
 
 from flowforge.operations.definition import ErrorCode, Example, Nature, Operation, OperationFunction
-from flowforge.operations.models import IS_URL, MAY_SECRET, collect_marked, list_models
+from flowforge.operations.models import IS_FILE, IS_LITERAL, IS_URL, MAY_SECRET, collect_marked, list_models
 
 OPERATION_NAME: Final = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
 PORT_NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
@@ -36,6 +36,8 @@ class Facts(TypedDict, total=False):
     examples: tuple[Example, ...]
     permission: str
     target: Callable[[Mapping[str, Any]], str]
+    with_file: OperationFunction
+    """The form of a pure operation for a file: a plain function that takes the same parameters and a context, and runs as a heavy one."""
 
 
 def operation(name: str, **facts: Unpack[Facts]) -> Callable[[OperationFunction], Operation]:
@@ -63,8 +65,11 @@ def operation(name: str, **facts: Unpack[Facts]) -> Callable[[OperationFunction]
             "description": inspect.getdoc(function) or "",
             "secret_parameters": collect_marked(parameters, MAY_SECRET),
             "url_parameters": collect_marked(parameters, IS_URL),
+            "literal_parameters": collect_marked(parameters, IS_LITERAL),
+            "file_parameters": collect_marked(parameters, IS_FILE),
             **facts,
         }
+        known["file_function"] = known.pop("with_file", None)
         made = Operation(name=name, function=function, **known)
         check_operation(made)
         return made
@@ -130,6 +135,8 @@ def _list_function_faults(operation: Operation) -> list[str]:
         return ["a pure operation is a plain function; write def instead of async def, or give it the nature EFFECT"]
     if operation.nature is Nature.EFFECT and not is_async:
         return ["an effect is an async function; write async def, or give it the nature PURE or HEAVY"]
+    if operation.file_function is not None and not (operation.is_pure and operation.file_parameters):
+        return ["a form for files belongs to a pure operation that has a parameter of the type FileInput"]
     return []
 
 

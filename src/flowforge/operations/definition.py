@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel
 
+from flowforge.kit.limits import Limits
 from flowforge.kit.masking import Masker
 from flowforge.kit.values import JsonObject, JsonValue
 
@@ -54,6 +55,8 @@ class RetryableError(AttemptError):
 
     `after_ms` is the least delay before it, in milliseconds (a server's Retry-After), capped at 1 h by the engine. With `by_default`
     false the operation does not expect another attempt to help (a status of 404): one follows only where `retry.on` names the code.
+    With `postpones` the attempt never reached the other side (its circuit breaker is open): another follows after `after_ms` in any
+    case, and none of the step's attempts is used up; `details.host` and `details.until` tell a person what it waits for.
     """
 
     def __init__(
@@ -64,19 +67,22 @@ class RetryableError(AttemptError):
         details: JsonValue = None,
         after_ms: int | None = None,
         by_default: bool = True,
+        postpones: bool = False,
     ) -> None:
         super().__init__(message, code=code, details=details)
         self.after_ms = after_ms
         self.by_default = by_default
+        self.postpones = postpones
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One worked call, shown in the reference and run by its test."""
+    """One worked call, shown in the reference and run by its test. `varies`: the result is another at each call, of the same shape."""
 
     title: str
     parameters: JsonObject
     result: JsonValue = None
+    varies: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +108,8 @@ class OperationContext(Protocol):
     `service` gives what the composition root wired in (egress client, file roots, object store), by its type; it raises
     `FatalError` with the code `service_missing` where nothing was. `depth` counts the FlowForge calls over HTTP that led to this
     run (0 for one that no other FlowForge run caused). `masker` knows the secrets that this attempt was given, and no
-    others: it is used on outputs too, where hiding a stranger's secret would damage data.
+    others: it is used on outputs too, where hiding a stranger's secret would damage data. `now_ms` is the wall clock, in milliseconds
+    since 1970.
     """
 
     @property
@@ -123,6 +130,11 @@ class OperationContext(Protocol):
     @property
     def masker(self) -> Masker: ...
 
+    @property
+    def limits(self) -> Limits: ...
+
+    def now_ms(self) -> int: ...
+
     def service(self, kind: type[ServiceT]) -> ServiceT: ...
 
     def log(self, level: str, message: str, **fields: JsonValue) -> None: ...
@@ -134,6 +146,8 @@ OperationFunction = Callable[..., Awaitable[Any]] | Callable[..., Any]
 @dataclass(frozen=True)
 class Operation:
     """An operation: its facts, its models and its function.
+
+    `file_function` is the second form of a pure operation: a heavy function that is used where one of `file_parameters` is given.
 
     `secret_parameters` and `url_parameters` are dotted paths of parameters (`headers`, `auth.token`): everything below a secret path
     may hold `${{ secrets.NAME }}`; in a URL parameter inserted values are percent-encoded.
@@ -154,6 +168,9 @@ class Operation:
     permission: str = "operation:call"
     secret_parameters: frozenset[str] = frozenset()
     url_parameters: frozenset[str] = frozenset()
+    literal_parameters: frozenset[str] = frozenset()
+    file_function: OperationFunction | None = field(default=None, repr=False)
+    file_parameters: frozenset[str] = frozenset()
     target: Callable[[Mapping[str, Any]], str] | None = None
     """Names the host or resource that an effect touches, for the effects ledger; gets the evaluated parameters."""
     examples: tuple[Example, ...] = ()
@@ -170,4 +187,11 @@ class Operation:
 
     @property
     def is_pure(self) -> bool:
+        """Whether it is an expression function; with a file given it is an effect all the same."""
         return self.nature is Nature.PURE
+
+    def nature_of(self, given: Mapping[str, object]) -> Nature:
+        """The nature of a call with these parameters; null is as if it were not given."""
+        if self.file_function is None:
+            return self.nature
+        return Nature.HEAVY if any(given.get(name) is not None for name in self.file_parameters) else self.nature

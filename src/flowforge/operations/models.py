@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final, get_args, get_origin
+from typing import Annotated, Any, Final, get_args, get_origin
 
+import pydantic
 from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
@@ -33,6 +34,13 @@ MAY_SECRET: Final = FieldMark("secret")
 """`Annotated[str, MAY_SECRET]`: this field and everything below it may hold `${{ secrets.NAME }}`."""
 IS_URL: Final = FieldMark("url")
 """`Annotated[str, IS_URL]`: values that an expression inserts into this text are percent-encoded."""
+IS_LITERAL: Final = FieldMark("literal")
+"""`Annotated[str, IS_LITERAL]`: this field and everything below it is code (SQL, a script), which the author alone writes: an expression
+in it is a fault of the document, so that data never becomes code."""
+IS_FILE: Final = FieldMark("file")
+"""A field that takes a file value; where it is given, an operation that has a form for files uses it."""
+FileInput = Annotated[dict[str, pydantic.JsonValue], IS_FILE]
+"""A file value as a step gave it: `{"$file": {"id", "name", "media_type", "size", "sha256"}}`."""
 
 
 def collect_marked(model: type[BaseModel], mark: FieldMark) -> frozenset[str]:

@@ -13,7 +13,7 @@ from tests.support import heavy_operations
 from tests.support.documents import make_document
 from tests.support.lab import Lab, Outcome
 
-from flowforge.engine.executor.heavy import HeavyJob, HeavyPool
+from flowforge.engine.executor.heavy import HeavyJob, HeavyPool, HeavyServices
 from flowforge.kit.limits import Limits
 from flowforge.kit.values import JsonObject
 from flowforge.operations.definition import FatalError, RetryableError
@@ -235,6 +235,56 @@ async def test_operation_that_the_process_does_not_know_is_not_installed(begun: 
 
     assert caught.value.code == "not_installed"
     assert begun == ["begun"]
+
+
+SHELF = HeavyServices("tests.support.heavy_operations:make_services", {"shelf": "/shelves/ours"})
+
+
+async def test_services_are_made_in_the_process(begun: list[str]):
+    pool = HeavyPool("tests.support.heavy_operations:load", Limits(), SHELF)
+
+    assert await call(pool, job("test.hoard", size_bytes=1_000_000), begun) == ("done", {"taken": 1_000_000, "shelf": "ours"})
+
+
+async def test_g13_operation_that_takes_too_much_memory_fails_and_its_process_works_on(begun: list[str]):
+    limits = Limits(parser_mem_bytes=2**26)
+    pool = HeavyPool("tests.support.heavy_operations:load", limits, SHELF)
+    try:
+        with pytest.raises(FatalError, match="needs more than 64MiB of memory") as caught:
+            await pool.run(job("test.hoard", size_bytes=2**30), lambda: None, lambda *_: None)
+        after = await pool.run(job("test.hoard", size_bytes=2**20), lambda: None, lambda *_: None)
+    finally:
+        await pool.close()
+
+    assert caught.value.code == "parser_limit"
+    assert after == ("done", {"taken": 2**20, "shelf": "ours"})
+    assert begun == []
+
+
+async def test_pure_operation_with_a_file_runs_in_a_process(lab: Lab):
+    file = "{file: {'$file': {id: x}}}"
+    outcome = await lab.run(
+        make_document(f"- {{id: a, uses: test.echo, with: {{data: 1}}}}\n- {{id: b, uses: test.echo, with: {file}}}\n")
+    )
+
+    assert result_of(outcome, "a") == {"data": 1}
+    assert result_of(outcome, "b")["process"] != os.getpid()
+    assert [plan["step"] for plan in outcome.of("step.planned")] == ["b"]
+
+
+async def test_file_that_turns_out_null_is_as_if_not_given(lab: Lab):
+    outcome = await lab.run(make_document("- {id: a, uses: test.echo, with: {file: '${{ null }}', data: 2}}\n"))
+
+    assert result_of(outcome, "a") == {"data": 2}
+
+
+async def test_file_in_an_expression_function_is_refused(lab: Lab):
+    outcome = await lab.run(
+        make_document("- {id: a, uses: flow.set, with: {values: {v: \"${{ test.echo({'file': {'x': 1}}) }}\"}}}\n")
+    )
+
+    assert outcome.status == "failed"
+    assert "a step of its own" in str(outcome.error["message"])
 
 
 async def test_engine_without_a_place_for_heavy_operations_says_so(begun: list[str]):

@@ -53,6 +53,26 @@ async def test_f64_step_that_always_fails_has_its_attempts_and_no_more(lab: Lab)
     assert len({entry.key for entry in lab.book.entries()}) == 1
 
 
+async def test_f58_attempt_that_is_put_off_uses_up_none_of_the_budget(lab: Lab):
+    outcome = await lab.run(record("postponed: 3, failures: 4, after_ms: 20", "attempts: 2, initial: 5ms, backoff: fixed"))
+
+    failed = outcome.of("step.failed", "a")
+    assert outcome.status == "completed"
+    assert [event.get("postponed", False) for event in failed] == [True, True, True, False]
+    assert [event["attempt"] for event in failed] == [1, 2, 3, 4]
+
+
+async def test_f58_step_that_is_put_off_goes_on_after_a_restart(lab: Lab):
+    started = await lab.start(record("postponed: 2, after_ms: 300", "attempts: 1"))
+    await lab.until(lambda: len(lab.book.entries()) == 1)
+    await lab.crash()
+    await lab.restart()
+
+    outcome = await lab.finish(started)
+    assert outcome.status == "completed"
+    assert len(lab.book.entries()) == 3
+
+
 async def test_f64_budget_goes_on_after_a_restart(lab: Lab):
     started = await lab.start(record("failures: -1", "attempts: 3, initial: 400ms, backoff: fixed, jitter: false"))
     await lab.until(lambda: len(lab.book.entries()) == 2)

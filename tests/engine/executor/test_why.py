@@ -48,6 +48,15 @@ async def test_released_run_says_what_it_waits_for(lab: Lab, step: str, sentence
     assert why(lab, started).startswith(sentence)
 
 
+async def test_f58_step_that_an_open_circuit_breaker_puts_off_names_the_host(lab: Lab):
+    started = await lab.start(make_document("- {id: a, uses: test.record, with: {name: a, postponed: 1, after_ms: 60000}}\n"))
+    await lab.until(lambda: started.run_no not in lab.engine.lives)
+
+    assert why(lab, started).startswith(
+        "The step a waits for shop.example:443, which failed too often: its circuit breaker is open"
+    )
+
+
 async def test_run_in_flight_says_what_runs(lab: Lab):
     lab.book.gate("a")
     started = await lab.start(make_document("- {id: a, uses: test.record, with: {name: a}}\n"))

@@ -205,7 +205,7 @@ class Attempts:
             if operation.secret_parameters:
                 parameters, masker = await self._reveal(live, work)
             context = self._make_context(live, work, masker)
-            if operation.nature is Nature.HEAVY:
+            if operation.nature_of(parameters) is Nature.HEAVY:
                 port, output = await self._run_heavy(live, work, parameters, masker)
             else:
                 port, output = await run_effect(
@@ -284,6 +284,8 @@ class Attempts:
             write_log=write_log,
             masker=masker,
             depth=depth,
+            limits=self._settings.limits,
+            read_clock=self._ports.clock.now_ms,
         )
 
     def _write_line(self, live: LiveRun, work: Effect, line: LogLine, fields: JsonObject) -> None:
@@ -302,4 +304,6 @@ def _failure_of(work: Effect, fault: AttemptError) -> Failed:
         error["details"] = fault.details
     if not isinstance(fault, RetryableError):
         return Failed(work.key, work.attempt, error, is_fatal=True)
-    return Failed(work.key, work.attempt, error, is_retryable=fault.by_default, after_ms=fault.after_ms)
+    return Failed(
+        work.key, work.attempt, error, is_retryable=fault.by_default, after_ms=fault.after_ms, postpones=fault.postpones
+    )

@@ -10,7 +10,7 @@ from flowforge.engine.errors import StartRejectedError
 from flowforge.engine.executor.attempts import AttemptPorts, Attempts
 from flowforge.engine.executor.claims import put_mail
 from flowforge.engine.executor.commits import Committer, Item
-from flowforge.engine.executor.heavy import HeavyPool
+from flowforge.engine.executor.heavy import HeavyPool, HeavyServices
 from flowforge.engine.executor.intake import Intake
 from flowforge.engine.executor.live import LiveRun
 from flowforge.engine.executor.liveness import Pulse, PulseCalls, WorkerLocks
@@ -60,6 +60,7 @@ class EngineParts:
     tracing: Tracing = field(default_factory=Tracing)
     heavy_loader: str | None = None
     """`module:function` that gives the registry in a process of heavy operations; None: such operations cannot run here."""
+    heavy_services: HeavyServices | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ class Engine:
         self._loop = asyncio.get_running_loop()
         self.store = parts.store
         self.committer = Committer(self.store, parts.clock, parts.metrics)
-        heavy = HeavyPool(parts.heavy_loader, settings.limits)
+        heavy = HeavyPool(parts.heavy_loader, settings.limits, parts.heavy_services)
         ports = AttemptPorts(
             parts.registry, parts.vault, parts.masker, parts.services, parts.clock, heavy, parts.metrics, parts.tracing
         )

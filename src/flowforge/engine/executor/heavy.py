@@ -21,13 +21,21 @@ _KILL_AFTER_S: Final = 1.0
 _SHOWN_CHARACTERS: Final = 2_000
 _BOOT: Final = (
     "import json, sys; given = json.loads(sys.argv[1]); sys.path[:] = given['path']; "
-    "from flowforge.engine.heavy_worker import serve; serve(given['loader'], given['limits'])"
+    "from flowforge.engine.heavy_worker import serve; serve(given['loader'], given['services'], given['limits'])"
 )
 
 logger = get_logger("engine.heavy")
 
 WriteLine = Callable[[int, str, str, JsonObject], None]
 """Takes time, level, message and fields of a line that an operation wrote."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeavyServices:
+    """The services that heavy operations may ask for: `maker` (`module:function`) makes them in the process, from `given`."""
+
+    maker: str
+    given: JsonObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +69,9 @@ class HeavyJob:
 class HeavyPool:
     """At most as many processes as there are cores, made when they are needed. `loader`: `module:function`, which gives the registry."""
 
-    def __init__(self, loader: str | None, limits: Limits) -> None:
+    def __init__(self, loader: str | None, limits: Limits, services: HeavyServices | None = None) -> None:
         self._loader = loader
+        self._services = services
         self._limits = limits
         self._places = asyncio.Semaphore(os.cpu_count() or 1)
         self._idle: list[_Child] = []
@@ -98,7 +107,9 @@ class HeavyPool:
     async def _start(self) -> "_Child":
         if self._loader is None:
             raise FatalError("This process has no place for heavy operations; run the workflow elsewhere.", code="not_installed")
-        given = {"path": [*sys.path], "loader": self._loader, "limits": self._limits.model_dump(mode="json")}
+        services: JsonValue = None if self._services is None else {"maker": self._services.maker, "given": self._services.given}
+        limits = self._limits.model_dump(mode="json")
+        given = {"path": [*sys.path], "loader": self._loader, "services": services, "limits": limits}
         command = [sys.executable, "-c", _BOOT, encode(cast("JsonObject", given)).decode()]
         try:
             _, child = await asyncio.get_running_loop().subprocess_exec(_Child, *command)
@@ -201,5 +212,7 @@ def _read_reply(reply: JsonObject, write_line: WriteLine) -> tuple[str, JsonValu
     if fault["fatal"] is True:
         raise FatalError(message, code=code, details=fault["details"])
     after_ms = cast("int | None", fault["after_ms"])
-    by_default = fault["by_default"] is True
-    raise RetryableError(message, code=code, details=fault["details"], after_ms=after_ms, by_default=by_default)
+    by_default, postpones = fault["by_default"] is True, fault["postpones"] is True
+    raise RetryableError(
+        message, code=code, details=fault["details"], after_ms=after_ms, by_default=by_default, postpones=postpones
+    )

@@ -64,7 +64,7 @@ from flowforge.engine.machine.state import (
     set_timer,
     unmark_ready,
 )
-from flowforge.kit.values import JsonValue
+from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.language.graph import Foreach, OnError, Repeat
 
 
@@ -277,7 +277,8 @@ def _fold_failed(state: RunState, event: StepFailed) -> None:
         if state.fired.get(key) == "timeout":
             state.side.children_cancelled.append(attempt.child)
     scope.errors[index] = event["error"]
-    scope.failures[index] = scope.failures.get(index, 0) + 1
+    if not event.get("postponed"):
+        scope.failures[index] = scope.failures.get(index, 0) + 1
     if scope.status[index] == LOOPING:
         cancel_step(state, scope, index)
     if event["retry_at"] is not None:
@@ -290,7 +291,11 @@ def _await_retry(state: RunState, scope: Scope, index: int, event: StepFailed) -
     key, due = event["step"], cast("int", event["retry_at"])
     scope.status[index] = RETRYING
     state.unknown.pop(key, None)
-    state.waits[key] = Wait("retry", state.at, due, {"code": event["error"]["code"], "attempt": event["error"].get("attempt", 1)})
+    ref: JsonObject = {"code": event["error"]["code"], "attempt": event["error"].get("attempt", 1)}
+    details = event["error"].get("details")
+    if event.get("postponed") and isinstance(details, dict):
+        ref["host"] = details.get("host")
+    state.waits[key] = Wait("retry", state.at, due, ref)
     set_timer(state, f"retry:{key}", due)
     if scope.graph.steps[index].limit is not None:
         state.granted.discard(key)

@@ -2,7 +2,7 @@
 
 from typing import assert_never
 
-from flowforge.engine.events import ErrorValue, StepCompleted
+from flowforge.engine.events import ErrorValue, StepCompleted, StepFailed
 from flowforge.engine.machine.actions import add_undo
 from flowforge.engine.machine.retry import RETRY_AFTER_MAX_MS, retry_delay_ms, with_jitter
 from flowforge.engine.machine.sheet import TurnSheet
@@ -77,11 +77,18 @@ def _record_failure(sheet: TurnSheet, outcome: Failed) -> None:
         return
     error: ErrorValue = {**outcome.error, "attempt": outcome.attempt}
     retry_at = None if key in state.aborting else _find_retry(sheet, found, outcome)
-    sheet.write({"type": "step.failed", "step": key, "attempt": outcome.attempt, "error": error, "retry_at": retry_at})
+    event: StepFailed = {"type": "step.failed", "step": key, "attempt": outcome.attempt, "error": error, "retry_at": retry_at}
+    if outcome.postpones and retry_at is not None:
+        event["postponed"] = True
+    sheet.write(event)
 
 
 def _find_retry(sheet: TurnSheet, found: OpenAttempt, outcome: Failed) -> int | None:
     """When the next attempt begins. A server's wish (`after_ms`, at most 1 h) beats the policy's `max`."""
+    if outcome.postpones:
+        # Spread, so that all that wait for one host do not come in the same moment.
+        wait_ms = min(outcome.after_ms or 1_000, RETRY_AFTER_MAX_MS)
+        return sheet.at + wait_ms + with_jitter(wait_ms // 4, f"{sheet.state.run_id}\0{outcome.key}\0{outcome.attempt}")
     step = found.scope.graph.steps[found.index]
     failures = found.scope.failures.get(found.index, 0) + 1
     code = outcome.error["code"]

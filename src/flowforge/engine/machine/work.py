@@ -113,7 +113,10 @@ class Succeeded:
 
 @dataclass(slots=True)
 class Failed:
-    """`is_fatal`: never retried, whatever the policy says. `is_retryable`: the operation's own view. `after_ms`: Retry-After."""
+    """`is_fatal`: never retried, whatever the policy says. `is_retryable`: the operation's own view. `after_ms`: Retry-After.
+
+    `postpones`: tried again after `after_ms` in any case, and not counted.
+    """
 
     key: str
     attempt: int
@@ -121,6 +124,7 @@ class Failed:
     is_fatal: bool = False
     is_retryable: bool = True
     after_ms: int | None = None
+    postpones: bool = False
 
 
 @dataclass(frozen=True, slots=True)

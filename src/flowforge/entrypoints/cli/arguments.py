@@ -100,17 +100,26 @@ def set_paths(value: JsonValue, given: Sequence[str], limits: Limits) -> JsonVal
         UsageError: a path leads through something that is no object.
     """
     for path, text in read_pairs(given, "--set").items():
-        value = _set_path(value, path.split("."), read_loose(text, limits), path)
+        value = set_value(value, path, read_loose(text, limits), "--set")
     return value
 
 
-def _set_path(value: JsonValue, names: list[str], leaf: JsonValue, path: str) -> JsonValue:
+def set_value(value: JsonValue, path: str, leaf: JsonValue, option: str) -> JsonValue:
+    """The value with the leaf at the path of names joined by dots; objects on the way are made.
+
+    Raises:
+        UsageError: the path leads through something that is no object.
+    """
+    return _set_path(value, path.split("."), leaf, f"{option} {path}")
+
+
+def _set_path(value: JsonValue, names: list[str], leaf: JsonValue, option: str) -> JsonValue:
     if not names:
         return leaf
     if value is not None and not isinstance(value, dict):
-        raise UsageError(f"--set {path}: there is something on the way that is no object.")
+        raise UsageError(f"{option}: there is something on the way that is no object.")
     inner: JsonObject = dict(value or {})
-    inner[names[0]] = _set_path(inner.get(names[0]), names[1:], leaf, path)
+    inner[names[0]] = _set_path(inner.get(names[0]), names[1:], leaf, option)
     return inner
 
 

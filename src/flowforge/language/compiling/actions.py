@@ -28,7 +28,7 @@ from flowforge.language.graph import (
 )
 from flowforge.language.positions import Path
 from flowforge.language.shapes import find_duration_ms, find_whole
-from flowforge.operations.definition import Operation
+from flowforge.operations.definition import Nature, Operation
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def build_call(
     checker.check(operation, given, path)
     templates.usage.operations.add(operation.name)
     rules = Rules(operation.secret_parameters, operation.url_parameters)
-    return Call(operation.name, templates.compile(given, path, view, rules), operation.is_pure)
+    return Call(operation.name, templates.compile(given, path, view, rules), pure=operation.nature_of(given) is Nature.PURE)
 
 
 def _build_absent(builder: ActionBuilder) -> Action:

@@ -37,6 +37,7 @@ class ParameterChecker:
         """Tells every fault of the parameters that stand at `path`; what an expression will give is left to the run."""
         self._warn_about_secrets(parameters, path)
         self._refuse_body_template(operation, parameters, path)
+        self._refuse_expressions_in_code(operation, parameters, path)
         schema = operation.parameters_schema
         validator = self._validators.get(operation.name)
         if validator is None:
@@ -67,6 +68,17 @@ class ParameterChecker:
         if name is not None and isinstance(text, str) and is_expression_text(text) and text.lstrip().startswith(("{", "[")):
             message = "An expression stands inside a JSON body that is given as text; write the body as values under `json`."
             self._sink.add("body_template", (*path, name), message, suggestion="json")
+
+    def _refuse_expressions_in_code(self, operation: Operation, parameters: JsonObject, path: Path) -> None:
+        """Data must never become code: what an expression gives is handed over beside it."""
+        if not operation.literal_parameters:
+            return
+        for inner, text in _list_texts(parameters, ()):
+            if is_expression_text(text) and is_below(inner, operation.literal_parameters):
+                message = (
+                    "This is code, and an expression may not stand in it; hand the value over beside it, as a parameter or input."
+                )
+                self._sink.add("expr_not_allowed", (*path, *inner), message)
 
     def _warn_about_secrets(self, parameters: JsonObject, path: Path) -> None:
         for inner, text in _list_texts(parameters, path):

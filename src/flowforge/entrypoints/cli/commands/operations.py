@@ -2,21 +2,24 @@
 
 import asyncio
 import json
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
 
-from flowforge.entrypoints.cli.arguments import read_json, set_paths
+from flowforge.entrypoints.calls import call_operation
+from flowforge.entrypoints.cli.arguments import read_json, read_pairs, set_paths, set_value
 from flowforge.entrypoints.cli.codes import ExitCode
 from flowforge.entrypoints.cli.columns import Column, field, show_value
 from flowforge.entrypoints.cli.commands.schema import make_schema
 from flowforge.entrypoints.cli.failures import CommandFailedError
+from flowforge.entrypoints.cli.files import save_file, store_file
 from flowforge.entrypoints.cli.frame import Frame, frame_of
-from flowforge.entrypoints.services import call_operation
 from flowforge.entrypoints.wiring import Toolbox, open_installation
 from flowforge.kit.errors import ValidationError
 from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.operations.calling import InvalidParametersError
+from flowforge.operations.context import LogWriter
 from flowforge.operations.definition import AttemptError, Operation
 
 app = typer.Typer(
@@ -124,13 +127,20 @@ def call(
     *,
     input_: Annotated[str, typer.Option("--input", help="The parameters: JSON, @FILE, or - for stdin.")] = "{}",
     set_: Annotated[list[str] | None, typer.Option("--set", help="path=value (repeatable).", show_default=False)] = None,
+    file: Annotated[
+        list[str] | None,
+        typer.Option("--file", help="path=FILE: a file of this machine as a file value (repeatable).", show_default=False),
+    ] = None,
+    save: Annotated[
+        str, typer.Option("--save", help="Where the file goes that the result is, or holds.", show_default=False)
+    ] = "",
 ) -> None:
     """Call an operation once, here and now, without a run. Its effects are real, and not recorded."""
     frame = frame_of(ctx)
     limits = frame.load_settings().limits
     parameters = set_paths(read_json(input_, limits, "--input"), set_ or [], limits)
     try:
-        result = _call(frame, name, parameters)
+        result = _call(frame, name, parameters, read_pairs(file or [], "--file"), save)
     except InvalidParametersError as error:
         raise ValidationError(error.message, error.faults) from error
     except AttemptError as error:
@@ -140,11 +150,24 @@ def call(
     frame.output.write_text(json.dumps(result, ensure_ascii=False, indent=None if frame.output.is_json else 2))
 
 
-def _call(frame: Frame, name: str, parameters: JsonValue) -> JsonValue:
+def _call(frame: Frame, name: str, parameters: JsonValue, files: Mapping[str, str], save: str) -> JsonValue:
     settings = frame.load_settings()
     operation = Toolbox(settings).registry.get(name)
     installation = open_installation(settings)
     try:
-        return asyncio.run(call_operation(installation, operation, parameters))
+        for path, source in files.items():
+            parameters = set_value(parameters, path, store_file(installation.objects, source), "--file")
+        result = asyncio.run(call_operation(installation, operation, parameters, _make_log_writer(frame)))
+        if save:
+            save_file(installation.objects, result, save)
+        return result
     finally:
         installation.close()
+
+
+def _make_log_writer(frame: Frame) -> LogWriter:
+    def say_line(level: str, message: str, fields: JsonObject) -> None:
+        told = f" {json.dumps(fields, ensure_ascii=False)}" if fields else ""
+        frame.output.say(f"{level}: {message}{told}")
+
+    return say_line

@@ -1,0 +1,50 @@
+"""Files of the object store, as operations read and write them. Everything here blocks."""
+
+from typing import BinaryIO, Final
+
+from flowforge.kit.errors import FlowForgeError
+from flowforge.kit.objects import FileValue, ObjectMissingError, ObjectStore, ObjectWriter, parse_file
+from flowforge.kit.units import format_size
+from flowforge.kit.values import JsonObject
+from flowforge.operations import ErrorCode, FatalError, OperationContext
+
+STORED_ERRORS: Final = (
+    ErrorCode("file_invalid", "The value is no file, as a step gives one."),
+    ErrorCode("file_missing", "The bytes of the file are not in the object store any more."),
+)
+FILE_TOO_LARGE: Final = ErrorCode("file_too_large", "The file is larger than the operation takes.")
+
+
+def find_stored(value: JsonObject, field: str = "file") -> FileValue:
+    """What a file value says of its file. Raises FatalError (`file_invalid`), which names the field."""
+    try:
+        return parse_file(value)
+    except FlowForgeError as error:
+        raise FatalError(f"{field}: {error.message}", code="file_invalid") from error
+
+
+def open_stored(context: OperationContext, value: JsonObject, field: str = "file") -> BinaryIO:
+    """The bytes of a file value as a stream, which the caller closes.
+
+    Raises:
+        FatalError: `file_invalid` or `file_missing`, which names the field.
+    """
+    file = find_stored(value, field)
+    try:
+        return context.service(ObjectStore).open(file.id)
+    except ObjectMissingError as error:
+        raise FatalError(f"{field}: {error.message}", code="file_missing") from error
+
+
+def read_stored(context: OperationContext, value: JsonObject, field: str = "file", *, max_bytes: int) -> bytes:
+    """All the bytes of a file value. Raises FatalError as `open_stored`, and `file_too_large`."""
+    with open_stored(context, value, field) as stream:
+        data = stream.read(max_bytes + 1)
+    if len(data) > max_bytes:
+        raise FatalError(f"{field}: the file is larger than {format_size(max_bytes)}; split it.", code=FILE_TOO_LARGE.code)
+    return data
+
+
+def create_stored(context: OperationContext, *, name: str, media_type: str) -> ObjectWriter:
+    """A new file in the object store, to be written inside a `with` block and then committed."""
+    return context.service(ObjectStore).create(name=name, media_type=media_type)

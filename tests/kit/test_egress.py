@@ -1,14 +1,25 @@
 """Cases NET of outbound HTTP: what may be called, and what is sent there. What comes back is in test_egress_answers.py."""
 
+import asyncio
+import ssl
 from collections.abc import AsyncGenerator, Sequence
 
 import pytest
-from tests.support.network import PUBLIC_ADDRESS, World
+from tests.support.network import PUBLIC_ADDRESS, StreamingClient, World
 from tests.support.servers import EffectServer, Received, Reply, json_reply, redirect, send_raw, serve_http
 
-from flowforge.kit.egress import EgressError, EgressFault, EgressPolicy, EgressRequest
+from flowforge.kit.egress import EgressClient, EgressError, EgressFault, EgressPolicy, EgressRequest
+from flowforge.kit.egress.addresses import Address
+from flowforge.kit.egress.proxy import Streams
 from flowforge.kit.errors import ValidationError
 from flowforge.kit.limits import Limits
+
+
+@pytest.fixture(params=[EgressClient, StreamingClient], ids=["send", "stream"], autouse=True)
+def client_class(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> type[EgressClient]:
+    """Every case holds for `send` and for `stream`."""
+    monkeypatch.setattr(World, "client_class", request.param)
+    return request.param
 
 
 @pytest.fixture
@@ -379,6 +390,24 @@ async def test_the_next_address_is_tried_when_one_does_not_answer(world: World, 
     await client.aclose()
     assert response.status == 200
     assert world.connected[:2] == [("127.0.0.2", server.port), ("127.0.0.1", server.port)]
+
+
+async def test_an_address_that_swallows_packets_leaves_time_for_the_next(world: World, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("flowforge.kit.egress.network.SHARE_MIN_S", 0.05)
+    connect = world.connect
+
+    async def swallow(address: Address, port: int, tls: ssl.SSLContext | None, host: str) -> Streams:
+        if str(address) == "93.184.216.1":
+            await asyncio.Event().wait()
+        return await connect(address, port, tls, host)
+
+    world.connect = swallow
+    world.names.set("two.example", ["93.184.216.1", PUBLIC_ADDRESS])
+    world.names.set("none.example", ["93.184.216.1", "93.184.216.1"])
+    client = world.make_client(limits=Limits(http_connect_ms=300))
+    assert (await client.send(EgressRequest("GET", "http://two.example/"))).status == 200
+    assert await fault_of(world, "http://none.example/", limits=Limits(http_connect_ms=300)) is EgressFault.TIMEOUT
+    await client.aclose()
 
 
 async def test_an_unknown_name_may_be_tried_again(world: World):

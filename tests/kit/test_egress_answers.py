@@ -15,7 +15,7 @@ from email.utils import format_datetime
 import pytest
 import trustme
 from tests.support.clock import ManualClock
-from tests.support.network import World
+from tests.support.network import StreamingClient, World
 from tests.support.servers import (
     HANG,
     EffectServer,
@@ -32,7 +32,14 @@ from tests.support.servers import (
 from flowforge.kit.egress import EgressClient, EgressError, EgressFault, EgressRequest, EgressResponse
 from flowforge.kit.limits import Limits
 
-HASTY = Limits(http_connect_ms=200, http_total_ms=200)
+HASTY = Limits(http_connect_ms=200, http_total_ms=200, http_idle_ms=200)
+
+
+@pytest.fixture(params=[EgressClient, StreamingClient], ids=["send", "stream"], autouse=True)
+def client_class(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> type[EgressClient]:
+    """Every case holds for `send` and for `stream`."""
+    monkeypatch.setattr(World, "client_class", request.param)
+    return request.param
 
 
 @pytest.fixture
@@ -158,9 +165,14 @@ async def test_a_broken_compressed_body_is_invalid(body: bytes, server: EffectSe
     assert (await fault_of(server)).fault is EgressFault.RESPONSE_INVALID
 
 
-@pytest.mark.parametrize("behaviour", [pytest.param(HANG, id="F54"), pytest.param(drip(0.02), id="F55")])
-async def test_silence_and_dripping_end_at_the_total_time(behaviour: Misbehaviour, server: EffectServer):
-    server.on("/", behaviour)
+@pytest.mark.parametrize(
+    ("behaviour", "streamed"), [pytest.param(HANG, HANG, id="F54"), pytest.param(drip(0.02), drip(0.6), id="F55")]
+)
+async def test_silence_and_dripping_end_at_the_time_allowed(
+    behaviour: Misbehaviour, streamed: Misbehaviour, server: EffectServer, client_class: type[EgressClient]
+):
+    # `send` has a total time; `stream` has one until the headers, and then one for each piece.
+    server.on("/", behaviour if client_class is EgressClient else streamed)
     started_s = time.monotonic()
     fault = await fault_of(server, limits=HASTY)
     assert (fault.fault, fault.is_retryable) == (EgressFault.TIMEOUT, True)

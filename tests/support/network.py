@@ -9,13 +9,15 @@ import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
+from typing import ClassVar
 
 from tests.support.clock import ManualClock
 
 from flowforge.kit.clock import Clock
-from flowforge.kit.egress import EgressClient, EgressPolicy
+from flowforge.kit.egress import BreakerRules, EgressClient, EgressPolicy, EgressRequest, EgressResponse, HostLimits
 from flowforge.kit.egress.addresses import Address
-from flowforge.kit.egress.network import Streams, connect_by_system, resolve_by_system
+from flowforge.kit.egress.network import Network, connect_by_system, resolve_by_system
+from flowforge.kit.egress.proxy import Streams
 from flowforge.kit.limits import Limits
 
 PUBLIC_ADDRESS = "93.184.216.34"
@@ -41,9 +43,21 @@ class Names:
         return known.pop(0) if len(known) > 1 else known[0]
 
 
+class StreamingClient(EgressClient):
+    """Its `send` goes by way of `stream`: what holds for one holds for the other."""
+
+    async def send(self, request: EgressRequest) -> EgressResponse:
+        async with self.stream(request, max_bytes=World.streamed_max_bytes) as answer:
+            body = b"".join([piece async for piece in answer.iterate()])
+        return EgressResponse(answer.status, answer.headers, body, answer.url, answer.retry_after_ms, answer.http_version)
+
+
 @dataclass
 class World:
     """Leads each public address to a loopback port, and remembers every connection that was tried."""
+
+    client_class: ClassVar[type[EgressClient]] = EgressClient
+    streamed_max_bytes: ClassVar[int] = Limits().http_body_bytes
 
     names: Names = field(default_factory=Names)
     ports: dict[int, int] = field(default_factory=dict[int, int])
@@ -67,13 +81,19 @@ class World:
         clock: Clock | None = None,
         tls: ssl.SSLContext | None = None,
         own_urls: Sequence[str] = (),
+        proxy: str | None = None,
+        host_limits: str = "",
+        breaker_rules: BreakerRules | None = None,
     ) -> EgressClient:
-        return EgressClient(
+        """`tls` serves plain calls; one context cannot hold both sides of HTTP/2 or of certificates: use `authority_pem` there."""
+        World.streamed_max_bytes = (limits or Limits()).http_body_bytes
+        return self.client_class(
             EgressPolicy.parse(allow),
             limits or Limits(),
             clock or ManualClock(),
             own_urls=own_urls,
-            tls=tls,
-            resolve=self.names.resolve,
-            connect=self.connect,
+            proxy=proxy,
+            host_limits=HostLimits.parse(host_limits),
+            breaker_rules=breaker_rules,
+            network=Network(self.names.resolve, self.connect, None if tls is None else lambda: tls),
         )

@@ -72,8 +72,8 @@ class _Layer:
         return rest
 
 
-class BodyReader:
-    """Collects a body, decoded. Neither what comes, nor what an encoding gives, nor the end result grows beyond `limit_bytes`."""
+class BodyDecoder:
+    """Decodes a body piece by piece. Neither what comes, nor what an encoding gives, nor the end result grows beyond `limit_bytes`."""
 
     def __init__(self, content_encoding: str, limit_bytes: int) -> None:
         names = [name.strip().lower().removeprefix("x-") for name in content_encoding.split(",")]
@@ -89,22 +89,21 @@ class BodyReader:
             )
         self._layers = [_Layer(name, limit_bytes) for name in reversed(encodings)]
         self._left_bytes = limit_bytes
-        self._body = bytearray()
 
-    def feed(self, data: bytes) -> None:
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """What the piece decodes to. Raises EgressError: `response_too_large`, `response_invalid`."""
         self._left_bytes -= len(data)
         if self._left_bytes < 0:
             raise too_large()
         try:
-            for piece in self._unfold(data, 0):
-                self._body += piece
+            yield from self._unfold(data, 0)
         except zlib.error as error:
             raise EgressError(EgressFault.RESPONSE_INVALID, "The compressed body of the response is broken.") from error
 
-    def finish(self) -> bytes:
+    def finish(self) -> None:
+        """To be called at the end. Raises EgressError `response_invalid` if the body ended too early."""
         for layer in self._layers:
             layer.finish()
-        return bytes(self._body)
 
     def _unfold(self, data: bytes, depth: int) -> Iterator[bytes]:
         if depth == len(self._layers):

@@ -22,9 +22,11 @@ class EgressFault(StrEnum):
     TLS = "tls"
     RESPONSE_INVALID = "response_invalid"
     RESPONSE_TOO_LARGE = "response_too_large"
+    CERTIFICATE_INVALID = "certificate_invalid"
+    CIRCUIT_OPEN = "circuit_open"
 
 
-RETRYABLE_FAULTS: Final = frozenset({EgressFault.TIMEOUT, EgressFault.CONNECTION_FAILED})
+RETRYABLE_FAULTS: Final = frozenset({EgressFault.TIMEOUT, EgressFault.CONNECTION_FAILED, EgressFault.CIRCUIT_OPEN})
 
 
 class EgressError(DependencyError):
@@ -38,3 +40,19 @@ class EgressError(DependencyError):
     def is_retryable(self) -> bool:
         """Whether the same request may fare better later."""
         return self.fault in RETRYABLE_FAULTS
+
+
+class CircuitOpenError(EgressError):
+    """The host failed so often of late that it is left alone for a while; nothing was sent.
+
+    `after_ms` from now, at `until_ms` (since 1970), the next call may be tried.
+    """
+
+    def __init__(self, host: str, after_ms: int, until_ms: int) -> None:
+        super().__init__(
+            EgressFault.CIRCUIT_OPEN,
+            f"{host} failed too often in the last minute and is left alone; the next call is tried in {after_ms / 1000:.0f} s.",
+        )
+        self.host = host
+        self.after_ms = after_ms
+        self.until_ms = until_ms

@@ -1,8 +1,8 @@
 """Requests and responses of the guarded client, and the checks that need no network."""
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Final
 
@@ -40,15 +40,39 @@ _KEPT_ACROSS_HOSTS: Final = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
+class BodySource:
+    """A body that is sent piece by piece. `open` begins it from its first byte; it is called again for a redirect that keeps the body."""
+
+    size_bytes: int
+    open: Callable[[], AsyncIterator[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCertificate:
+    """What we show to a server that asks who we are: the certificate, with those between it and its authority, and its private key."""
+
+    certificate_pem: str
+    key_pem: str = field(repr=False)
+    key_password: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class EgressRequest:
-    """One request. `depth` counts the FlowForge calls that led to it; `follows_redirects` false hands a redirect back as it is."""
+    """One request. `depth` counts the FlowForge calls that led to it; `follows_redirects` false hands a redirect back as it is.
+
+    `client_certificate` is shown to the host of `url` and to no other that a redirect leads to. `authority_pem` holds certificates of
+    authorities that are trusted beside the usual ones. With `http2`, HTTP/2 is offered to an https server, which may choose it.
+    """
 
     method: str
     url: str
     headers: Headers = ()
-    body: bytes | None = None
+    body: bytes | BodySource | None = None
     depth: int = 0
     follows_redirects: bool = True
+    client_certificate: ClientCertificate | None = None
+    authority_pem: str | None = None
+    http2: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +80,7 @@ class EgressResponse:
     """A complete answer, decoded. Header names are lower-case, repeated ones joined by `, `. `url` is the one that answered in the end.
 
     `retry_after_ms` is the server's Retry-After, at most 1 h; None if there is none, or it makes no sense, or has passed.
+    `http_version` is what was spoken: `HTTP/1.1`, `HTTP/2`.
     """
 
     status: int
@@ -63,6 +88,7 @@ class EgressResponse:
     body: bytes
     url: str
     retry_after_ms: int | None = None
+    http_version: str = "HTTP/1.1"
 
 
 def check_method(method: str) -> None:

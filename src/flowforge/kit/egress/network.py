@@ -3,25 +3,30 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import Awaitable, Callable
-from typing import Any, Final
-
-import httpcore2
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
 
 from flowforge.kit.egress.addresses import Address, parse_address
 from flowforge.kit.egress.errors import EgressError, EgressFault
-from flowforge.kit.egress.policy import EgressPolicy
+from flowforge.kit.egress.policy import PUBLIC_PORTS, EgressPolicy
+from flowforge.kit.egress.proxy import Proxy, Streams, open_tunnel
+from flowforge.kit.egress.sockets import SocketStream, explain_tls
+from flowforge.kit.egress.tls import TlsContexts, TlsWishes
 from flowforge.kit.egress.urls import Target
 
 Resolver = Callable[[str, int], Awaitable[list[str]]]
 """All addresses of a host name, in the order in which to try them. Raises OSError when there are none."""
 
-Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Connector = Callable[[Address, int, ssl.SSLContext | None, str], Awaitable[Streams]]
 """Opens a connection to exactly this address and port; with a TLS context, for a server whose certificate names the host."""
 
-HEAD_MAX_BYTES: Final = 128 * 1024
-"""What a server may send before its headers are complete, interim answers (1xx) included."""
+SHARE_MIN_S: Final = 1.0
+"""The least time that one of several addresses has to answer."""
+
+PROXY_RESOLVE_MAX_S: Final = 1.0
+"""How long a name is looked for here when a proxy will resolve it anyway: behind some proxies, the name service knows nothing outside."""
 
 
 async def resolve_by_system(host: str, port: int) -> list[str]:
@@ -34,7 +39,18 @@ async def connect_by_system(address: Address, port: int, tls: ssl.SSLContext | N
     return await asyncio.open_connection(str(address), port, ssl=tls, server_hostname=host if tls else None)
 
 
-async def find_addresses(target: Target, policy: EgressPolicy, resolve: Resolver) -> list[Address]:
+@dataclass(frozen=True, slots=True)
+class Network:
+    """The name service, the connecting and the trusted authorities; None is the system's. Tests put others in their place."""
+
+    resolve: Resolver | None = None
+    connect: Connector | None = None
+    trust: Callable[[], ssl.SSLContext] | None = None
+
+
+async def find_addresses(
+    target: Target, policy: EgressPolicy, resolve: Resolver, usual_ports: frozenset[int] = PUBLIC_PORTS
+) -> list[Address]:
     """The target's addresses, resolved once, all of them allowed.
 
     Raises:
@@ -42,7 +58,7 @@ async def find_addresses(target: Target, policy: EgressPolicy, resolve: Resolver
     """
     addresses = [target.address] if target.address is not None else await _resolve(target, resolve)
     for address in addresses:
-        fault = policy.find_fault(target.host, address, target.port)
+        fault = policy.find_fault(target.host, address, target.port, usual_ports)
         if fault is not None:
             raise _refuse(target, fault)
     return addresses
@@ -63,84 +79,131 @@ async def _resolve(target: Target, resolve: Resolver) -> list[Address]:
 def _refuse(target: Target, fault: EgressFault) -> EgressError:
     if fault is EgressFault.PORT_DENIED:
         return EgressError(
-            fault, f"Port {target.port} of {target.host} may not be called; list {target.authority} in EGRESS_ALLOW to open it."
+            fault,
+            f"Port {target.port} of {target.host} may not be called; list {target.endpoint} in EGRESS_ALLOW to open it.",
         )
     return EgressError(
         fault,
-        f"{target.host} is, or leads to, an address that is not public; list {target.authority} in EGRESS_ALLOW to open it.",
+        f"{target.host} is, or leads to, an address that is not public; list {target.endpoint} in EGRESS_ALLOW to open it.",
     )
 
 
-async def open_stream(target: Target, addresses: list[Address], connect: Connector, tls: ssl.SSLContext) -> "SocketStream":
-    """A connection to the first of the addresses that answers.
+class Dialer:
+    """Opens connections to judged addresses, through the proxy if there is one."""
+
+    def __init__(
+        self, policy: EgressPolicy, network: Network, contexts: TlsContexts, proxy: Proxy | None, connect_timeout_ms: int
+    ) -> None:
+        self._policy = policy
+        self._resolve = network.resolve or resolve_by_system
+        self._connect = network.connect or connect_by_system
+        self._contexts = contexts
+        self._connect_timeout_ms = connect_timeout_ms
+        self.proxy = proxy
+
+    async def find_addresses(self, target: Target, usual_ports: frozenset[int]) -> list[Address]:
+        """The target's addresses, all of them allowed. Raises as `open`, without `tls` and `certificate_invalid`."""
+        async with self._limit_time(target):
+            return await find_addresses(target, self._policy, self._resolve, usual_ports)
+
+    async def open(self, target: Target, wishes: TlsWishes) -> SocketStream:
+        """A connection to the first of the target's addresses that answers.
+
+        Raises:
+            EgressError: `egress_denied`, `port_denied`, `connection_failed`, `tls`, `certificate_invalid`, `http_timeout`.
+        """
+        tls = await self._contexts.find(wishes) if target.scheme == "https" else None
+        async with self._limit_time(target):
+            if self.proxy is not None:
+                return await self._open_through(self.proxy, target, tls)
+            addresses = await find_addresses(target, self._policy, self._resolve)
+            return SocketStream(*await self._connect_to_one(target, addresses, tls))
+
+    async def _connect_to_one(self, target: Target, addresses: list[Address], tls: ssl.SSLContext | None) -> Streams:
+        last_error: OSError | None = None
+        # An address that swallows packets leaves time for the next one.
+        share_s = max(self._connect_timeout_ms / 1000 / len(addresses), SHARE_MIN_S) if len(addresses) > 1 else None
+        for address in addresses:
+            try:
+                async with asyncio.timeout(share_s):
+                    return await self._connect(address, target.port, tls, target.host)
+            except ssl.SSLError as error:
+                raise _refuse_tls(target, error) from error
+            except OSError as error:
+                last_error = error
+        if isinstance(last_error, TimeoutError):
+            raise last_error
+        raise EgressError(
+            EgressFault.CONNECTION_FAILED, f"{target.endpoint} could not be connected to ({last_error})."
+        ) from last_error
+
+    async def _open_through(self, proxy: Proxy, target: Target, tls: ssl.SSLContext | None) -> SocketStream:
+        await judge_for_proxy(target, self._policy, self._resolve)
+        streams = await self._connect_to_proxy(proxy)
+        if tls is None:
+            return SocketStream(*streams)
+        try:
+            return SocketStream(*await open_tunnel(proxy, streams, target, tls))
+        except ssl.SSLError as error:
+            streams[1].transport.abort()
+            raise _refuse_tls(target, error) from error
+        except OSError as error:
+            streams[1].transport.abort()
+            raise proxy.blame(f"closed the connection to {target.endpoint} ({error})") from error
+        except BaseException:
+            streams[1].transport.abort()
+            raise
+
+    async def _connect_to_proxy(self, proxy: Proxy) -> Streams:
+        literal = parse_address(proxy.host)
+        try:
+            found = [literal] if literal is not None else map(parse_address, await self._resolve(proxy.host, proxy.port))
+        except (OSError, UnicodeError) as error:
+            raise proxy.blame(f"could not be found ({error})") from error
+        last_error: OSError | None = None
+        for address in filter(None, found):
+            try:
+                return await self._connect(address, proxy.port, None, proxy.host)
+            except OSError as error:
+                last_error = error
+        raise proxy.blame(f"could not be connected to ({last_error})") from last_error
+
+    @asynccontextmanager
+    async def _limit_time(self, target: Target) -> AsyncGenerator[None]:
+        try:
+            async with asyncio.timeout(self._connect_timeout_ms / 1000):
+                yield
+        except TimeoutError:
+            raise EgressError(
+                EgressFault.TIMEOUT, f"{target.endpoint} could not be connected to within {self._connect_timeout_ms} ms."
+            ) from None
+
+
+async def judge_for_proxy(target: Target, policy: EgressPolicy, resolve: Resolver) -> None:
+    """Judges a target that the proxy resolves and connects to: its name, and its addresses as far as they are known here.
+
+    What the name means to the proxy is the proxy's to guard. A name that is not known here is refused if it is one of those that only
+    mean something inside (`localhost`, `printer`, `x.internal`).
 
     Raises:
-        EgressError: `tls` or `connection_failed`.
+        EgressError: `egress_denied`, `port_denied`.
     """
-    context = tls if target.scheme == "https" else None
-    last_error: OSError | None = None
-    for address in addresses:
-        try:
-            return SocketStream(*await connect(address, target.port, context, target.host))
-        except ssl.SSLError as error:
-            raise EgressError(EgressFault.TLS, f"No trusted connection to {target.host}: {_explain_tls(error)}.") from error
-        except OSError as error:
-            last_error = error
-    raise EgressError(
-        EgressFault.CONNECTION_FAILED, f"{target.authority} could not be connected to ({last_error})."
-    ) from last_error
+    try:
+        async with asyncio.timeout(PROXY_RESOLVE_MAX_S):
+            await find_addresses(target, policy, resolve)
+    except TimeoutError:
+        _judge_name(target, policy)
+    except EgressError as error:
+        if error.fault is not EgressFault.CONNECTION_FAILED:
+            raise
+        _judge_name(target, policy)
 
 
-def _explain_tls(error: ssl.SSLError) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return error.verify_message.rstrip(".")
-    return (error.reason or "the handshake failed").replace("_", " ").lower()
+def _judge_name(target: Target, policy: EgressPolicy) -> None:
+    fault = policy.find_name_fault(target.host, target.port)
+    if fault is not None:
+        raise _refuse(target, fault)
 
 
-class SocketStream(httpcore2.AsyncNetworkStream):
-    """A socket, as the HTTP/1.1 machine reads and writes it. The caller's deadline bounds every wait; `timeout` is not looked at."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
-        self._head_left_bytes: int | None = None
-        self.has_ended = False
-
-    def expect_head(self) -> None:
-        """From here on at most HEAD_MAX_BYTES are taken, until `expect_body`."""
-        self._head_left_bytes = HEAD_MAX_BYTES
-
-    def expect_body(self) -> None:
-        self._head_left_bytes = None
-
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - the library's signature
-        del timeout
-        try:
-            data = await self._reader.read(max_bytes)
-        except ssl.SSLError as error:
-            raise EgressError(EgressFault.TLS, f"The trusted connection broke: {_explain_tls(error)}.") from error
-        except OSError as error:
-            raise EgressError(
-                EgressFault.CONNECTION_FAILED, f"The connection broke before the answer was complete ({error})."
-            ) from error
-        self.has_ended = not data
-        if self._head_left_bytes is not None:
-            self._head_left_bytes -= len(data)
-            if self._head_left_bytes < 0:
-                raise EgressError(EgressFault.RESPONSE_INVALID, "The server sent too much before the headers were complete.")
-        return data
-
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 - the library's signature
-        del timeout
-        try:
-            self._writer.write(buffer)
-            await self._writer.drain()
-        except OSError as error:
-            # The HTTP machine then reads what the server had said before it closed.
-            raise httpcore2.WriteError(str(error)) from error
-
-    async def aclose(self) -> None:
-        self._writer.transport.abort()
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._reader.at_eof() if info == "is_readable" else None
+def _refuse_tls(target: Target, error: ssl.SSLError) -> EgressError:
+    return EgressError(EgressFault.TLS, f"No trusted connection to {target.host}: {explain_tls(error)}.")

@@ -15,8 +15,11 @@ PUBLIC_PORTS: Final = frozenset({80, 443, *range(8000, 9000)})
 25, PostgreSQL 5432, Redis 6379, memcached 11211, and many more) are too many to deny one by one; 8000 to 8999 are where HTTP services
 live that are not on 80 and 443. Others are opened by an entry `host:port`."""
 
+INNER_DOMAINS: Final = frozenset({"corp", "home", "internal", "intranet", "lan", "local", "localdomain", "localhost", "private"})
+"""Top-level domains that are reserved or used for what is inside (RFC 6761, RFC 6762, RFC 8375, ICANN's `internal`)."""
+
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
-_HOST: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+HOST_NAME: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _PORT: Final = re.compile(r"[0-9]{1,5}")
 _BROAD_SECOND_LEVEL: Final = frozenset({"ac", "co", "com", "edu", "gov", "net", "or", "org"})
 _WIDEST_PREFIX_BITS: Final = {4: 8, 6: 7}
@@ -32,11 +35,12 @@ class AllowEntry:
     is_suffix: bool = False
 
     def matches(self, host: str, address: Address, port: int) -> bool:
-        if self.port is not None and self.port != port:
-            return False
         if self.network is not None:
-            return unwrap(address) in self.network or address in self.network
-        if not is_reachable_by_name(address):
+            return self.port in {None, port} and (unwrap(address) in self.network or address in self.network)
+        return self.matches_name(host, port) and is_reachable_by_name(address)
+
+    def matches_name(self, host: str, port: int) -> bool:
+        if self.host is None or self.port not in {None, port}:
             return False
         return host.endswith(f".{self.host}") if self.is_suffix else host == self.host
 
@@ -68,11 +72,27 @@ class EgressPolicy:
             raise ValidationError(f"EGRESS_ALLOW: {' '.join(fault.message for fault in faults)}", faults)
         return cls(tuple(entries))
 
-    def find_fault(self, host: str, address: Address, port: int) -> EgressFault | None:
-        """Why the host, which resolved to the address, may not be called on the port; None if it may."""
+    def find_fault(
+        self, host: str, address: Address, port: int, usual_ports: frozenset[int] = PUBLIC_PORTS
+    ) -> EgressFault | None:
+        """Why the host, which resolved to the address, may not be called on the port; None if it may.
+
+        `usual_ports` are those that a public host may be called on; by default those of HTTP.
+        """
         if any(entry.matches(host, address, port) for entry in self.entries):
             return None
         if not is_public(address):
+            return EgressFault.DENIED
+        return None if port in usual_ports else EgressFault.PORT_DENIED
+
+    def find_name_fault(self, host: str, port: int) -> EgressFault | None:
+        """Why a host whose address is not known here, because a proxy will look it up, may not be called; None if it may.
+
+        Names that only mean something inside (`localhost`, one without a dot, those of `INNER_DOMAINS`) need an entry that names them.
+        """
+        if any(entry.matches_name(host, port) for entry in self.entries):
+            return None
+        if "." not in host or host.rpartition(".")[2] in INNER_DOMAINS or host.endswith(".home.arpa"):
             return EgressFault.DENIED
         return None if port in PUBLIC_PORTS else EgressFault.PORT_DENIED
 
@@ -86,7 +106,7 @@ def _parse_entry(text: str) -> AllowEntry:
         return AllowEntry(None, network, port)
     is_suffix = subject.startswith("*.")
     host = subject.removeprefix("*.").removesuffix(".")
-    if not _HOST.fullmatch(host):
+    if not HOST_NAME.fullmatch(host):
         raise ValueError("is no host, *.host or CIDR, with an optional :port")
     if is_suffix and _is_too_broad(host.split(".")):
         raise ValueError("would open a whole registry's hosts; write *.name.tld")

@@ -14,6 +14,7 @@ _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _HOST_NAME: Final = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?")
 _ODD_ADDRESS: Final = re.compile(r"[0-9.]+(:[0-9]*)?")
 """Four numbers, one of them with a leading zero or too large: some read it as octal, so it could mean any address."""
+_NO_HOST: Final = re.compile(r"[/?#@\\\s\x00-\x1f\x7f]")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -37,6 +38,11 @@ class Target:
         """The Host header."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+
+    @property
+    def endpoint(self) -> str:
+        """Host and port, as an entry of EGRESS_ALLOW names them."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @property
     def url(self) -> str:
@@ -66,6 +72,29 @@ def parse_target(url: str) -> Target:
     if parsed.userinfo or "@" in _authority_of(url):
         raise _invalid("it holds a user name before an @; give credentials as auth")
     return _make_target(parsed)
+
+
+def parse_endpoint(host: str, port: int) -> Target:
+    """Reads a host and a port that are to be connected to, by the same rules as those of a URL; an IPv6 address may have its brackets.
+
+    Raises:
+        EgressError: `url_invalid`; `egress_denied` for an address that is written in an odd way.
+    """
+    written = f"[{host}]" if ":" in host and not host.startswith("[") else host
+    invalid = EgressError(
+        EgressFault.URL_INVALID,
+        f"{host[:260]!r} is no host that can be connected to; write a name such as db.example.com, or an address.",
+    )
+    if _NO_HOST.search(written) or not 1 <= port <= 65535 or (":" in written and not written.endswith("]")):
+        raise invalid
+    try:
+        return parse_target(f"http://{written}:{port}/")
+    except EgressError as error:
+        if error.fault is not EgressFault.DENIED:
+            raise invalid from None
+        raise EgressError(
+            EgressFault.DENIED, f"{host!r} writes an IP address in an odd way; write four plain decimal numbers."
+        ) from None
 
 
 def _make_target(parsed: httpx2.URL) -> Target:

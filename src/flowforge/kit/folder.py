@@ -61,6 +61,11 @@ class DataFolder:
         return self.root / "logs"
 
     @property
+    def mail(self) -> Path:
+        """The outbox of mails while no mail server is set."""
+        return self.root / "mail"
+
+    @property
     def backups(self) -> Path:
         return self.root / "backups"
 

@@ -48,6 +48,10 @@ class IdSource:
         """A new id, like `run_01jz5c2q8hm7k3v9x4e6t0w1yb`. Safe to call from any thread."""
         return f"{prefix}_{_encode(self._next_uuid())}"
 
+    def make_uuid(self) -> int:
+        """The 128 bits of a new UUIDv7. Safe to call from any thread."""
+        return self._next_uuid()
+
     def _next_uuid(self) -> int:
         with self._lock:
             now_ms = self._clock.now_ms()
@@ -81,6 +85,11 @@ _PROCESS_SOURCE: Final = IdSource(SystemClock())
 def make_id(prefix: str) -> str:
     """A new id from the source of this process; see `IdSource.make_id`."""
     return _PROCESS_SOURCE.make_id(prefix)
+
+
+def make_uuid() -> int:
+    """The 128 bits of a new UUIDv7 from the source of this process: those made later are greater."""
+    return _PROCESS_SOURCE.make_uuid()
 
 
 def is_id(text: str, prefix: str) -> bool:

@@ -36,6 +36,10 @@ class Masker:
             self._forms = tuple(sorted({*self._forms, *list_forms(value)}, key=len, reverse=True))
 
     @property
+    def is_empty(self) -> bool:
+        return not self._values
+
+    @property
     def values(self) -> list[str]:
         """The secrets themselves, for another process that is to hide them too."""
         return sorted(self._values)

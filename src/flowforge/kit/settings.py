@@ -151,11 +151,11 @@ class Settings(BaseModel):
         validation_alias="SMTP_URL",
         description="The mail server: smtp://user:password@host:587 or smtps://…:465; unset, mails lie in the data folder's mail/.",
     )
-    mail_from: str = Field(
-        default="flowforge@localhost",
+    mail_from: str | None = Field(
+        default=None,
         max_length=320,
         validation_alias="MAIL_FROM",
-        description="The sender of mails that name none.",
+        description="The sender of mails that name none; unset, flowforge@localhost.",
     )
     file_roots: Roots = Field(
         default=(),

@@ -1,19 +1,24 @@
 """What the file operations share."""
 
 import asyncio
-from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from mimetypes import guess_type
+from typing import Any, BinaryIO, Final, TypeVar
 
 from pydantic import Field
 
 from flowforge.kit.errors import StorageError, StorageFullError
-from flowforge.kit.paths import PathError, PathFault
-from flowforge.operations import ErrorCode, FatalError, RetryableError, StrictModel
+from flowforge.kit.paths import FileRoots, PathError, PathFault
+from flowforge.kit.units import format_size
+from flowforge.operations import ErrorCode, FatalError, OperationContext, RetryableError, StrictModel
 
-FILE_MAX_BYTES: Final = 25 * 2**20
+FILE_MAX_BYTES: Final = 10 * 2**30
 """Largest file that a step reads or writes as a file value."""
 INLINE_MAX_BYTES: Final = 10 * 2**20
 """Largest file whose content becomes a part of a step's output."""
+PIECE_BYTES: Final = 2**20
+"""What is in memory at once of a file that is passed on."""
 
 Result = TypeVar("Result")
 
@@ -25,9 +30,15 @@ PATH_ERRORS: Final = (
     ErrorCode("file_too_large", "The file, or the list of files, is larger than a step may handle."),
     ErrorCode("file_failed", "The disk refused.", retryable=True),
 )
+WRITE_ERRORS: Final = (
+    ErrorCode("file_exists", "There is such a file already, and the mode is `create`."),
+    ErrorCode("storage_full", "There is no room left on the disk.", retryable=True),
+)
+FILE_INVALID: Final = ErrorCode("file_invalid", "The parameter `file` is no file value, as a step gives one.")
+PATH_INSIDE: Final = ErrorCode("path_inside", "A folder cannot go into itself, nor take the place of a folder that holds it.")
 
 _WORTH_ANOTHER_ATTEMPT: Final = frozenset({PathFault.FULL, PathFault.FAILED})
-_NOT_BY_DEFAULT: Final = frozenset({PathFault.MISSING, PathFault.EXISTS})
+_NOT_BY_DEFAULT: Final = frozenset({PathFault.MISSING, PathFault.EXISTS, PathFault.NOT_EMPTY})
 
 
 class PlaceParameters(StrictModel):
@@ -42,14 +53,15 @@ def name_place(parameters: Mapping[str, Any]) -> str:
     return f"{parameters.get('root', 'work')}:{parameters.get('path', '')}"
 
 
-async def run_blocking(work: Callable[[], Result]) -> Result:
-    """Runs work on files in a thread.
+@contextmanager
+def explain_file_errors() -> Generator[None]:
+    """Makes step errors of what goes wrong with files.
 
     Raises:
-        FatalError, RetryableError: for a PathError, with its code, or for a fault of the object store.
+        FatalError, RetryableError: for a PathError, with its code, or for a fault of the object store or the disk.
     """
     try:
-        return await asyncio.to_thread(work)
+        yield
     except StorageError as error:
         code = PathFault.FULL if isinstance(error, StorageFullError) else PathFault.FAILED
         raise RetryableError(error.message, code=code.value) from error
@@ -60,3 +72,35 @@ async def run_blocking(work: Callable[[], Result]) -> Result:
         if error.fault in _NOT_BY_DEFAULT:
             raise RetryableError(error.message, code=code, by_default=False) from error
         raise FatalError(error.message, code=code) from error
+    except OSError as error:
+        raise RetryableError(f"The disk refused: {error.strerror}.", code=PathFault.FAILED.value) from error
+
+
+async def run_blocking(work: Callable[[], Result]) -> Result:
+    """Runs work on files in a thread. Raises as `explain_file_errors`."""
+    with explain_file_errors():
+        return await asyncio.to_thread(work)
+
+
+def read_pieces(file: BinaryIO, *, max_bytes: int = FILE_MAX_BYTES) -> Iterator[bytes]:
+    """The content of a file, piece by piece.
+
+    Raises:
+        FatalError: `file_too_large`.
+    """
+    total_bytes = 0
+    while piece := file.read(PIECE_BYTES):
+        total_bytes += len(piece)
+        if total_bytes > max_bytes:
+            raise FatalError(f"The file is larger than {format_size(max_bytes)}; split it.", code=PathFault.TOO_LARGE.value)
+        yield piece
+
+
+def open_place(context: OperationContext, root: str, path: str) -> BinaryIO:
+    """A file below a root, for reading. Raises PathError."""
+    return context.service(FileRoots).open(root, path)
+
+
+def guess_media_type(name: str) -> str:
+    """By the ending of the name."""
+    return guess_type(name)[0] or "application/octet-stream"

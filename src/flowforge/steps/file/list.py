@@ -81,7 +81,17 @@ async def list_files(parameters: ListParameters, context: OperationContext) -> L
     return ListResult(entries=[_show(entry) for entry in entries])
 
 
+def show_moment(moment_ms: int) -> str:
+    """A time in RFC 3339, in UTC, with milliseconds."""
+    return datetime.fromtimestamp(moment_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def _show(entry: Entry) -> ListedEntry:
-    moment = datetime.fromtimestamp(entry.modified_at_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     kind = "folder" if entry.is_folder else "file"
-    return ListedEntry(path=entry.path, name=entry.path.rpartition("/")[2], kind=kind, size=entry.size_bytes, modified_at=moment)
+    return ListedEntry(
+        path=entry.path,
+        name=entry.path.rpartition("/")[2],
+        kind=kind,
+        size=entry.size_bytes,
+        modified_at=show_moment(entry.modified_at_ms),
+    )

@@ -1,7 +1,6 @@
 """`file.read`."""
 
 from base64 import b64encode
-from mimetypes import guess_type
 from typing import Literal
 
 import pydantic
@@ -9,11 +8,21 @@ from pydantic import Field
 
 from flowforge.kit.border import JsonRefusedError, decode_untrusted
 from flowforge.kit.limits import Limits
-from flowforge.kit.objects import ObjectStore
+from flowforge.kit.objects import FileValue
 from flowforge.kit.paths import FileRoots
 from flowforge.kit.values import JsonValue
 from flowforge.operations import ErrorCode, Example, FatalError, Nature, OperationContext, StrictModel, operation
-from flowforge.steps.file.access import FILE_MAX_BYTES, INLINE_MAX_BYTES, PATH_ERRORS, PlaceParameters, name_place, run_blocking
+from flowforge.steps.file.access import (
+    INLINE_MAX_BYTES,
+    PATH_ERRORS,
+    PlaceParameters,
+    guess_media_type,
+    name_place,
+    open_place,
+    read_pieces,
+    run_blocking,
+)
+from flowforge.steps.stored import create_stored
 
 Encoding = Literal["utf-8", "utf-16", "latin-1", "windows-1252"]
 
@@ -46,6 +55,7 @@ class ReadResult(StrictModel):
         *PATH_ERRORS,
         ErrorCode("encoding", "The file is no text in the encoding asked for."),
         ErrorCode("json_invalid", "The file is no JSON."),
+        ErrorCode("storage_full", "There is no room left in the object store.", retryable=True),
     ),
     target=name_place,
     examples=(
@@ -54,23 +64,24 @@ class ReadResult(StrictModel):
     ),
 )
 async def read(parameters: ReadParameters, context: OperationContext) -> ReadResult:
-    """Reads a file below one of the configured roots, at most 10 MiB, or 25 MiB as a file value."""
-    roots = context.service(FileRoots)
-    max_bytes = FILE_MAX_BYTES if parameters.read_as == "file" else INLINE_MAX_BYTES
-    data = await run_blocking(lambda: roots.read(parameters.root, parameters.path, max_bytes=max_bytes))
+    """Reads a file below one of the configured roots: at most 10 MiB, or 10 GiB as a file value, which is not held in memory."""
     if parameters.read_as == "file":
-        content = await _store(parameters.path, data, context)
-    else:
-        content = _interpret(parameters, data)
-    return ReadResult(content=content, size=len(data))
+        stored = await run_blocking(lambda: _store(parameters, context))
+        return ReadResult(content=stored.to_json(), size=stored.size_bytes)
+    roots = context.service(FileRoots)
+    data = await run_blocking(lambda: roots.read(parameters.root, parameters.path, max_bytes=INLINE_MAX_BYTES))
+    return ReadResult(content=_interpret(parameters, data), size=len(data))
 
 
-async def _store(path: str, data: bytes, context: OperationContext) -> JsonValue:
-    objects = context.service(ObjectStore)
-    name = path.rpartition("/")[2]
-    media_type = guess_type(name)[0] or "application/octet-stream"
-    stored = await run_blocking(lambda: objects.put(data, name=name, media_type=media_type))
-    return stored.to_json()
+def _store(parameters: ReadParameters, context: OperationContext) -> FileValue:
+    name = parameters.path.rstrip("/").rpartition("/")[2]
+    with (
+        open_place(context, parameters.root, parameters.path) as file,
+        create_stored(context, name=name, media_type=guess_media_type(name)) as writer,
+    ):
+        for piece in read_pieces(file):
+            writer.write(piece)
+        return writer.commit()
 
 
 def _interpret(parameters: ReadParameters, data: bytes) -> JsonValue:

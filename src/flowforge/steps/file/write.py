@@ -1,19 +1,27 @@
 """`file.write`."""
 
 import hashlib
+from collections.abc import Iterable
+from contextlib import ExitStack
 from typing import Literal
 
 import pydantic
 from pydantic import Field, model_validator
 
 from flowforge.kit.border import encode
-from flowforge.kit.errors import FlowForgeError
-from flowforge.kit.objects import ObjectStore, parse_file
 from flowforge.kit.paths import FileRoots
-from flowforge.kit.values import JsonObject
-from flowforge.operations import ErrorCode, Example, FatalError, Nature, OperationContext, StrictModel, operation
-from flowforge.steps.crypto.digests import decode_base64
-from flowforge.steps.file.access import PATH_ERRORS, PlaceParameters, name_place, run_blocking
+from flowforge.operations import ErrorCode, Example, FileInput, Nature, OperationContext, StrictModel, operation
+from flowforge.steps.crypto.spelling import decode_base64
+from flowforge.steps.file.access import (
+    FILE_INVALID,
+    PATH_ERRORS,
+    WRITE_ERRORS,
+    PlaceParameters,
+    name_place,
+    read_pieces,
+    run_blocking,
+)
+from flowforge.steps.stored import open_stored
 
 
 class WriteParameters(PlaceParameters):
@@ -24,7 +32,7 @@ class WriteParameters(PlaceParameters):
         default=None, alias="json", description="A value, written as JSON; `null` is one too."
     )
     base64: str | None = Field(default=None, description="Bytes, in base64.")
-    file: dict[str, pydantic.JsonValue] | None = Field(default=None, description="A file value, as a step gave it.")
+    file: FileInput | None = Field(default=None, description="A file value, as a step gave it.")
     mode: Literal["replace", "create"] = Field(
         default="replace", description="Whether a file that is there is replaced or is an error."
     )
@@ -54,10 +62,9 @@ class WriteResult(StrictModel):
     nature=Nature.EFFECT,
     errors=(
         *PATH_ERRORS,
-        ErrorCode("file_exists", "There is such a file already, and the mode is `create`."),
-        ErrorCode("storage_full", "There is no room left on the disk.", retryable=True),
+        *WRITE_ERRORS,
+        FILE_INVALID,
         ErrorCode("base64_invalid", "The parameter `base64` is no base64."),
-        ErrorCode("file_invalid", "The parameter `file` is no file value, or its bytes are gone."),
     ),
     target=name_place,
     examples=(
@@ -75,27 +82,28 @@ class WriteResult(StrictModel):
 )
 async def write(parameters: WriteParameters, context: OperationContext) -> WriteResult:
     """Writes a file below one of the configured roots. It is there whole or not at all; folders on the way are made."""
-    roots = context.service(FileRoots)
-    data = await _read_content(parameters, context)
-    replaces = parameters.mode == "replace"
-    await run_blocking(lambda: roots.write(parameters.root, parameters.path, data, replaces=replaces))
-    return WriteResult(root=parameters.root, path=parameters.path, size=len(data), sha256=hashlib.sha256(data).hexdigest())
+    size_bytes, sha256 = await run_blocking(lambda: _write(parameters, context))
+    return WriteResult(root=parameters.root, path=parameters.path, size=size_bytes, sha256=sha256)
 
 
-async def _read_content(parameters: WriteParameters, context: OperationContext) -> bytes:
+def _write(parameters: WriteParameters, context: OperationContext) -> tuple[int, str]:
+    digest = hashlib.sha256()
+    with ExitStack() as stack:
+        pieces = _open_content(stack, parameters, context)
+        replaces = parameters.mode == "replace"
+        writer = stack.enter_context(context.service(FileRoots).create(parameters.root, parameters.path, replaces=replaces))
+        for piece in pieces:
+            writer.write(piece)
+            digest.update(piece)
+        writer.commit()
+    return writer.size_bytes, digest.hexdigest()
+
+
+def _open_content(stack: ExitStack, parameters: WriteParameters, context: OperationContext) -> Iterable[bytes]:
     if parameters.text is not None:
-        return parameters.text.encode()
+        return [parameters.text.encode()]
     if parameters.base64 is not None:
-        return decode_base64(parameters.base64)
+        return [decode_base64(parameters.base64)]
     if parameters.file is not None:
-        return await _read_stored(parameters.file, context)
-    return encode(parameters.json_content)
-
-
-async def _read_stored(value: JsonObject, context: OperationContext) -> bytes:
-    objects = context.service(ObjectStore)
-    try:
-        file = parse_file(value)
-        return await run_blocking(lambda: objects.read(file.id))
-    except FlowForgeError as error:
-        raise FatalError(error.message, code="file_invalid") from error
+        return read_pieces(stack.enter_context(open_stored(context, parameters.file)))
+    return [encode(parameters.json_content)]

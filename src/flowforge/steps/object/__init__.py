@@ -1,0 +1,1 @@
+"""Objects in buckets of S3, and of stores that speak as it does."""

@@ -1,0 +1,1 @@
+"""Mail: send, read, fetch, and mark what was read."""

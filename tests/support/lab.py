@@ -90,8 +90,15 @@ def make_registry() -> Registry:
 class Lab:
     """One data folder and the engines on it, one after another. The outside world (`book`) outlives them."""
 
-    def __init__(self, folder: Path, settings: EngineSettings = QUICK, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        settings: EngineSettings = QUICK,
+        clock: Clock | None = None,
+        services: Mapping[type, object] | None = None,
+    ) -> None:
         self.folder = folder
+        self.services = services or {}
         self.settings = settings
         self.clock = clock or ShiftedClock()
         self.rivals: list[tuple[Engine, Store]] = []
@@ -136,7 +143,7 @@ class Lab:
             clock=self.clock,
             metrics=self.metrics,
             masker=self.masker,
-            services={EffectBook: book},
+            services={EffectBook: book, **self.services},
             locks=WorkerLocks(self.folder / "run"),
             heavy_loader="tests.support.heavy_operations:load",
         )

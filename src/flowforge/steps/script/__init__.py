@@ -1,0 +1,1 @@
+"""Code of the workflow's author, in a sandbox."""

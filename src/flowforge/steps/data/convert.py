@@ -1,39 +1,71 @@
 """`data.convert`."""
 
-from typing import Literal
-
-import orjson
 import pydantic
-from pydantic import Field, model_validator
+from pydantic import Field, SkipValidation, model_validator
 
-from flowforge.kit.border import JsonRefusedError, decode_untrusted, encode
-from flowforge.kit.limits import Limits
 from flowforge.kit.values import JsonValue
-from flowforge.operations import ErrorCode, Example, FatalError, Nature, StrictModel, operation
-from flowforge.steps.data.csv_text import CsvOptions, parse_csv, write_csv
-from flowforge.steps.data.yaml_text import parse_yaml, write_yaml
-
-Format = Literal["json", "yaml", "csv", "value"]
+from flowforge.operations import ErrorCode, Example, FileInput, Nature, OperationContext, StrictModel, operation
+from flowforge.steps.data.converting import READ_ERRORS, Dialects, Format, convert_stored, format_data, parse_data
+from flowforge.steps.data.csv_text import CsvOptions
+from flowforge.steps.data.formats import guess_format, rename
+from flowforge.steps.data.rows import STORAGE_ERRORS
+from flowforge.steps.data.xlsx_options import XlsxOptions
+from flowforge.steps.data.xml_options import XmlOptions
+from flowforge.steps.stored import find_stored
 
 
 class ConvertParameters(StrictModel):
     """What to convert, from which format into which."""
 
-    data: pydantic.JsonValue = Field(description="A text in the format `from`, or any value if that is `value`.")
-    from_format: Format = Field(
-        default="value", alias="from", description="What `data` is: JSON, YAML or CSV text, or a plain value."
+    data: SkipValidation[pydantic.JsonValue] = Field(
+        default=None, description="A text in the format `from` (a workbook in base64), or any value if that is `value`."
+    )
+    file: FileInput | None = Field(default=None, description="A file to convert, in place of `data`; the result is a file too.")
+    from_format: Format | None = Field(
+        default=None,
+        alias="from",
+        description="What comes in. Without it `data` is a plain value, and a file's name or media type tells its format.",
     )
     to_format: Format = Field(
-        default="value", alias="to", description="What comes out: JSON, YAML or CSV text, or a plain value."
+        default="value", alias="to", description="What comes out: a text or file in a format, or a plain value."
     )
     csv: CsvOptions = Field(default_factory=CsvOptions, description="The dialect of CSV that is read or written.")
-    pretty: bool = Field(default=False, description="Whether JSON text is indented.")
+    to_csv: CsvOptions | None = Field(
+        default=None, description="The dialect of CSV that is written, where CSV of another dialect is read."
+    )
+    xml: XmlOptions = Field(default_factory=XmlOptions, description="How XML becomes a value, and a value XML.")
+    xlsx: XlsxOptions = Field(default_factory=XlsxOptions, description="The sheet of the workbook that is read or written.")
+    pretty: bool = Field(default=False, description="Whether JSON and XML text is indented.")
+    name: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=200,
+        description="The name of the new file; without it that of `file`, with another ending.",
+    )
 
     @model_validator(mode="after")
-    def _check_text(self) -> "ConvertParameters":
-        if self.from_format != "value" and not isinstance(self.data, str):
+    def _check_source(self) -> "ConvertParameters":
+        if self.file is not None:
+            if self.data is not None:
+                raise ValueError("give either data or file")
+            if self.from_format == "value":
+                raise ValueError("a file has a format; leave `from` out if its name tells it")
+        elif "data" not in self.model_fields_set:
+            raise ValueError("give either data or file")
+        elif self.from_format not in (None, "value") and not isinstance(self.data, str):
             raise ValueError(f"data must be a text to be read as {self.from_format}; leave `from` out if it is a value already")
         return self
+
+
+def convert_file(parameters: ConvertParameters, context: OperationContext) -> JsonValue:
+    """The form for files: from rows to rows (json, ndjson, csv, xlsx) of any size, else at most 25 MiB."""
+    file = parameters.file or {}
+    known = find_stored(file)
+    named = parameters.from_format
+    source = guess_format(known) if named is None or named == "value" else named
+    target = parameters.to_format
+    name = parameters.name or (known.name if target == "value" else rename(known.name, target))
+    return convert_stored(context, file, (source, target), (_read_dialects(parameters), _write_dialects(parameters)), name)
 
 
 @operation(
@@ -42,12 +74,11 @@ class ConvertParameters(StrictModel):
     category="data",
     icon="arrow-left-right",
     nature=Nature.PURE,
+    with_file=convert_file,
     errors=(
-        ErrorCode(
-            "csv_invalid", "The text is no such CSV, or the value cannot be written as CSV; details have the line and column."
-        ),
-        ErrorCode("yaml_invalid", "The text is no YAML, or more of it than JSON can hold; details have the line and column."),
-        ErrorCode("json_invalid", "The text is no JSON; the message has the line and column."),
+        *READ_ERRORS,
+        *STORAGE_ERRORS,
+        ErrorCode("base64_invalid", "The text is no base64, as a workbook in `data` must be."),
     ),
     examples=(
         Example(
@@ -61,45 +92,55 @@ class ConvertParameters(StrictModel):
             {"from": "yaml", "to": "json", "data": "open: no\ntimes: [1, 2.5]\n"},
             '{"open":"no","times":[1,2.5]}',
         ),
+        Example(
+            "XML into a value",
+            {"from": "xml", "data": '<order id="42"><item>bolt</item><item>nut</item></order>'},
+            {"order": {"@id": "42", "item": ["bolt", "nut"]}},
+        ),
+        Example(
+            "A CSV file of any size into NDJSON",
+            {
+                "file": {
+                    "$file": {
+                        "id": "file_01jz00000000000000000000c5",
+                        "name": "parts.csv",
+                        "media_type": "text/csv",
+                        "size": 26,
+                        "sha256": "d1ff7bf0d4e3cf6b3ffb6a5ad0de0c8a7a3e1a2b4c7d6f5e4a3b2c1d0e9f8a7b",
+                    }
+                },
+                "to": "ndjson",
+            },
+            {
+                "$file": {
+                    "id": "file_01jz00000000000000000000d7",
+                    "name": "parts.ndjson",
+                    "media_type": "application/x-ndjson",
+                    "size": 62,
+                    "sha256": "0d2a6f4b8c1e3a5d7f9b0c2e4a6d8f1b3c5e7a9d0f2b4c6e8a1d3f5b7c9e0a2d",
+                }
+            },
+            varies=True,
+        ),
     ),
 )
 def convert(parameters: ConvertParameters) -> JsonValue:
-    """Converts between JSON, YAML and CSV text and plain values.
+    """Converts between JSON, NDJSON, YAML, CSV, XML, Excel workbooks and plain values, as text or as files.
 
-    CSV is a list of rows: objects by the header's names, or lists. YAML is read by version 1.2, so that `no` and `12:30` are texts.
+    CSV, NDJSON and a sheet are lists of rows: objects by the header's names, or lists. YAML is read by version 1.2, so that `no` and
+    `12:30` are texts. In XML an attribute is `@name`, text beside others `#text`, and elements of one name are a list. What cannot be
+    held exactly is an error that names the place: a number beyond 64 bits, a date that does not exist, a byte of another encoding.
     """
-    return _write(_read(parameters), parameters)
+    reading = _read_dialects(parameters)
+    value = parameters.data
+    if isinstance(value, str) and parameters.from_format is not None:
+        value = parse_data(value, parameters.from_format, reading)
+    return format_data(value, parameters.to_format, _write_dialects(parameters))
 
 
-def _read(parameters: ConvertParameters) -> JsonValue:
-    data = parameters.data
-    if not isinstance(data, str):
-        return data
-    match parameters.from_format:
-        case "value":
-            return data
-        case "json":
-            return _parse_json(data)
-        case "csv":
-            return [*parse_csv(data, parameters.csv)]
-        case "yaml":
-            return parse_yaml(data)
+def _read_dialects(parameters: ConvertParameters) -> Dialects:
+    return Dialects(parameters.csv, parameters.xml, parameters.xlsx, parameters.pretty)
 
 
-def _write(value: JsonValue, parameters: ConvertParameters) -> JsonValue:
-    match parameters.to_format:
-        case "value":
-            return value
-        case "json":
-            return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode() if parameters.pretty else encode(value).decode()
-        case "csv":
-            return write_csv(value, parameters.csv)
-        case "yaml":
-            return write_yaml(value)
-
-
-def _parse_json(text: str) -> JsonValue:
-    try:
-        return decode_untrusted(text.encode(), Limits())
-    except JsonRefusedError as error:
-        raise FatalError(error.message, code=error.reason) from None
+def _write_dialects(parameters: ConvertParameters) -> Dialects:
+    return Dialects(parameters.to_csv or parameters.csv, parameters.xml, parameters.xlsx, parameters.pretty)

@@ -2,25 +2,34 @@
 
 import csv
 import io
-import math
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Final, Literal, cast
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from pydantic import Field
 
-from flowforge.kit.border import JsonRefusedError, decode_untrusted, encode
 from flowforge.kit.limits import Limits
-from flowforge.kit.values import INTEGER_MAX, INTEGER_MIN, JsonObject, JsonValue
+from flowforge.kit.values import JsonValue
 from flowforge.operations import FatalError, StrictModel
+from flowforge.steps.data.csv_cells import (
+    FORMULA_SIGNS,
+    PLAIN_TYPES,
+    Cell,
+    ColumnType,
+    guess_cell,
+    read_cell,
+    write_cell,
+    write_safe_cell,
+)
+from flowforge.steps.data.text_lines import TextEncoding
 
-ColumnType = Literal["text", "integer", "number", "boolean", "json"]
+if TYPE_CHECKING:
+    from _csv import Reader
 
-_INTEGER: Final = re.compile(r"-?(0|[1-9][0-9]{0,18})")
-_NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]{0,308})(\.[0-9]{1,400})?([eE][+-]?[0-9]{1,3})?")
-_WORDS: Final[dict[str, bool | None]] = {"": None, "true": True, "false": False}
-_BOOLEANS: Final = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
-_LIMITS: Final = Limits()
+_BATCH_CHARACTERS: Final = 2**18
+COLUMNS_MAX: Final = Limits().json_keys
+"""An object has no more fields."""
+_CELL_MAX: Final = 10 * 2**20
+"""In characters. A quote that is never closed ends there, and not with the file."""
 
 
 class CsvOptions(StrictModel):
@@ -50,6 +59,17 @@ class CsvOptions(StrictModel):
         description="What cells become: `text`; `auto` (JSON's numbers, true, false, null for an empty cell); or a type by column.",
     )
     line_end: Literal["lf", "crlf"] = Field(default="lf", description="How lines end in writing.")
+    encoding: TextEncoding = Field(
+        default="utf-8",
+        description="The encoding of a file; `utf-8-sig` writes a byte order mark, which Excel wants. A text has no encoding.",
+    )
+    formulas: Literal["neutralise", "keep"] = Field(
+        default="neutralise",
+        description=(
+            "In writing: `neutralise` puts ' before texts that a spreadsheet program would run as formulas (those that begin with = + - @ "
+            "and are no numbers); it stays when the cell is read again. `keep` writes every text as it is."
+        ),
+    )
 
 
 def parse_csv(text: str, options: CsvOptions) -> list[JsonValue]:
@@ -58,21 +78,34 @@ def parse_csv(text: str, options: CsvOptions) -> list[JsonValue]:
     Raises:
         FatalError: `csv_invalid`, with the line and, where it has one, the column in its details.
     """
-    lines = _read_lines(text.removeprefix("\ufeff"), options)
+    return [*iterate_csv(io.StringIO(text.removeprefix("\ufeff"), newline=""), options)]
+
+
+def iterate_csv(lines: Iterable[str], options: CsvOptions) -> Iterator[JsonValue]:
+    """The rows of lines that still have their ends. Raises as `parse_csv`, and whatever `lines` raises."""
+    csv.field_size_limit(_CELL_MAX)  # of the whole process, which reads CSV nowhere else
+    reader = csv.reader(lines, delimiter=options.delimiter, quotechar=options.quote, strict=True)
     columns = options.columns
     if options.header:
-        header = next((cells for _, cells in lines), cast("list[str]", []))
+        _, header = next(_read_records(reader), (1, cast("list[str]", [])))
         columns = columns or header
-        _check_columns(header, columns)
+        if header and len(columns) != len(header):
+            raise _fail(f"Line 1: the header has {len(header)} columns where `columns` names {len(columns)}.", 1)
     if columns is None:
-        return [[_read_cell(cell, "", options.types, line) for cell in cells] for line, cells in lines]
-    return [_make_row(cells, columns, options, line) for line, cells in lines]
+        # A type by column needs names of columns: where there are none, all cells are texts.
+        for _, cells in _read_records(reader):
+            yield [guess_cell(cell) for cell in cells] if options.types == "auto" else [*cells]
+        return
+    _check_columns(columns)
+    if options.types == "text":
+        yield from _read_texts(reader, columns)
+    else:
+        yield from _read_typed(reader, columns, options)
 
 
-def _read_lines(text: str, options: CsvOptions) -> Iterator[tuple[int, list[str]]]:
-    """Each record with the number of the line it begins on."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=options.delimiter, quotechar=options.quote, strict=True)
-    line = 1
+def _read_records(reader: "Reader") -> Iterator[tuple[int, list[str]]]:
+    """Each record that is not empty, with the number of the line it begins on."""
+    line = reader.line_num + 1
     try:
         for cells in reader:
             if cells:
@@ -82,9 +115,9 @@ def _read_lines(text: str, options: CsvOptions) -> Iterator[tuple[int, list[str]
         raise _fail(f"Line {line}: {error}.", line) from None
 
 
-def _check_columns(header: Sequence[str], columns: Sequence[str]) -> None:
-    if len(columns) != len(header) and header:
-        raise _fail(f"Line 1: the header has {len(header)} columns where `columns` names {len(columns)}.", 1)
+def _check_columns(columns: Sequence[str]) -> None:
+    if len(columns) > COLUMNS_MAX:
+        raise _fail(f"Line 1: there are more than {COLUMNS_MAX:,} columns; without header and `columns` rows are lists.", 1)
     seen: set[str] = set()
     for name in columns:
         if name in seen:
@@ -92,93 +125,114 @@ def _check_columns(header: Sequence[str], columns: Sequence[str]) -> None:
         seen.add(name)
 
 
-def _make_row(cells: Sequence[str], columns: Sequence[str], options: CsvOptions, line: int) -> JsonObject:
-    if len(cells) != len(columns):
-        raise _fail(f"Line {line}: there are {len(cells)} cells where {len(columns)} columns are named.", line)
-    return {name: _read_cell(cell, name, options.types, line) for name, cell in zip(columns, cells, strict=True)}
-
-
-def _read_cell(cell: str, column: str, types: str | Mapping[str, ColumnType], line: int) -> JsonValue:
-    if types == "text":
-        return cell
-    if isinstance(types, str):
-        return _guess(cell)
-    kind = types.get(column, "text")
-    if kind == "text":
-        return cell
-    if not cell.strip():
-        return None
+def _read_texts(reader: "Reader", columns: Sequence[str]) -> Iterator[JsonValue]:
+    # The most usual way through a large file, with nothing in it that need not be there.
+    width = len(columns)
+    line = reader.line_num + 1
     try:
-        return _convert(cell.strip(), kind)
-    except (ValueError, KeyError, JsonRefusedError):
-        message = f"Line {line}, column {column!r}: {cell[:60]!r} is no {kind}."
-        raise _fail(message, line, column) from None
+        for cells in reader:
+            if len(cells) == width:
+                yield cast("JsonValue", dict(zip(columns, cells)))  # noqa: B905 - strict costs, and the width is known
+            elif cells:
+                raise _fail_width(line, cells, columns)
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise _fail(f"Line {line}: {error}.", line) from None
 
 
-def _guess(cell: str) -> JsonValue:
-    if cell in _WORDS:
-        return _WORDS[cell]
-    if _INTEGER.fullmatch(cell) and INTEGER_MIN <= int(cell) <= INTEGER_MAX:
-        return int(cell)
-    if _NUMBER.fullmatch(cell) and not _INTEGER.fullmatch(cell) and math.isfinite(float(cell)):
-        return float(cell)
-    return cell
+def _read_typed(reader: "Reader", columns: Sequence[str], options: CsvOptions) -> Iterator[JsonValue]:
+    types: dict[str, ColumnType] = options.types if isinstance(options.types, dict) else {}
+    for line, cells in _read_records(reader):
+        if len(cells) != len(columns):
+            raise _fail_width(line, cells, columns)
+        if options.types == "auto":
+            yield {name: guess_cell(cell) for name, cell in zip(columns, cells, strict=True)}
+        else:
+            yield {name: _read_cell(cell, name, types.get(name, "text"), line) for name, cell in zip(columns, cells, strict=True)}
 
 
-def _convert(cell: str, kind: ColumnType) -> JsonValue:
-    if kind == "json":
-        return decode_untrusted(cell.encode(), _LIMITS)
-    if kind == "boolean":
-        return _BOOLEANS[cell.lower()]
-    if not (_INTEGER if kind == "integer" else _NUMBER).fullmatch(cell):
-        raise ValueError(cell)
-    value = int(cell) if _INTEGER.fullmatch(cell) else float(cell)
-    if not math.isfinite(value) or (isinstance(value, int) and not INTEGER_MIN <= value <= INTEGER_MAX):
-        raise ValueError(cell)
-    return value
+def _read_cell(cell: str, column: str, kind: ColumnType, line: int) -> JsonValue:
+    try:
+        return read_cell(cell, kind)
+    except ValueError as fault:
+        raise _fail(f"Line {line}, column {column!r}: {cell[:60]!r} {fault}.", line, column) from None
+
+
+def _fail_width(line: int, cells: Sequence[str], columns: Sequence[str]) -> FatalError:
+    return _fail(f"Line {line}: there are {len(cells)} cells where {len(columns)} columns are named.", line)
 
 
 def _fail(message: str, line: int, column: str | None = None) -> FatalError:
     return FatalError(message, code="csv_invalid", details={"line": line, "column": column})
 
 
-class _Lines(list[str]):
-    """Takes each record as it is written."""
-
-    def write(self, record: str) -> None:
-        self.append(record)
-
-
 def write_csv(value: JsonValue, options: CsvOptions) -> str:
     """Rows (objects, or lists of cells) as CSV text. Null is an empty cell; lists and objects in a cell are JSON.
 
     Raises:
-        FatalError: `csv_invalid`: the value is no list of rows, or a row is of another kind than the first.
+        FatalError: `csv_invalid`: the value is no list of rows, or a row is neither an object nor a list.
     """
     if not isinstance(value, list):
         raise FatalError("CSV is written from a list of rows; this value is none.", code="csv_invalid")
+    columns = options.columns or list_columns(value)
+    return "".join(format_csv(value, columns, options))
+
+
+def list_columns(rows: Iterable[JsonValue]) -> list[str]:
+    """The fields of all rows that are objects, in the order in which they first appear."""
+    columns: dict[str, None] = {}
+    for row in rows:
+        if isinstance(row, dict) and not columns.keys() >= row.keys():
+            columns.update(dict.fromkeys(row))
+    return list(columns)
+
+
+class _Lines(list[str]):
+    """Takes each record as it is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.write = self.append
+
+
+def format_csv(rows: Iterable[JsonValue], columns: Sequence[str], options: CsvOptions) -> Iterator[str]:
+    """The lines with their ends, the header first, many in one text. Raises as `write_csv`."""
     lines = _Lines()
     # Only characters of the line end are quoted in cells, and a carriage return must be, whatever ends the lines in the end.
     writer = csv.writer(lines, delimiter=options.delimiter, quotechar=options.quote, lineterminator="\r\n")
-    objects = [row for row in value if isinstance(row, dict)]
-    columns = options.columns or list(dict.fromkeys(name for row in objects for name in row))
+    is_short = options.line_end == "lf"
+    is_safe = options.formulas == "neutralise"
+    write, signs = (write_safe_cell, FORMULA_SIGNS) if is_safe else (write_cell, frozenset[str]())
     if options.header and columns:
-        writer.writerow(columns)
-    for index, row in enumerate(value):
-        writer.writerow(_list_cells(row, columns, index))
-    end = "\n" if options.line_end == "lf" else "\r\n"
-    return "".join(line.removesuffix("\r\n") + end for line in lines)
+        writer.writerow([write(name) for name in columns])
+    size = 0
+    for index, row in enumerate(rows):
+        writer.writerow(_list_cells(row, columns, index, write, signs))
+        size += len(lines[-1])
+        if size >= _BATCH_CHARACTERS:
+            yield _join(lines, is_short=is_short)
+            lines.clear()
+            size = 0
+    yield _join(lines, is_short=is_short)
 
 
-def _list_cells(row: JsonValue, columns: Sequence[str], index: int) -> list[str]:
+def _join(lines: Sequence[str], *, is_short: bool) -> str:
+    return "".join([line[:-2] + "\n" for line in lines]) if is_short else "".join(lines)
+
+
+def _list_cells(
+    row: JsonValue, columns: Sequence[str], index: int, write: Callable[[JsonValue], Cell], signs: frozenset[str]
+) -> list[Cell]:
+    # Most cells need no call: numbers, null, and texts that do not begin with one of the signs.
+    return [
+        value if (kind := value.__class__) in PLAIN_TYPES or (kind is str and value[:1] not in signs) else write(value)
+        for value in _list_values(row, columns, index)
+    ]
+
+
+def _list_values(row: JsonValue, columns: Sequence[str], index: int) -> Iterable[Any]:
     if isinstance(row, dict):
-        return [_write_cell(row.get(name)) for name in columns]
+        return map(row.get, columns)
     if isinstance(row, list):
-        return [_write_cell(cell) for cell in row]
+        return row
     raise FatalError(f"Row {index} is neither an object nor a list.", code="csv_invalid", details={"row": index})
-
-
-def _write_cell(value: JsonValue) -> str:
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else encode(value).decode()

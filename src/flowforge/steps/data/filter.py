@@ -1,47 +1,50 @@
 """`data.filter`."""
 
-from collections.abc import Callable
-from typing import Final, Literal
+from collections.abc import Iterable, Iterator
+from typing import Literal
 
-import pydantic
 from pydantic import Field, model_validator
 
-from flowforge.kit.values import JsonValue
-from flowforge.operations import ErrorCode, Example, FatalError, Nature, StrictModel, operation
-from flowforge.steps.data.fields import ABSENT, Absent, are_equal, compare, find_field, name_type
-
-Operator = Literal[
-    "eq", "ne", "lt", "le", "gt", "ge", "in", "not_in", "contains", "starts_with", "ends_with", "exists", "missing"
-]
-_WITHOUT_VALUE: Final = frozenset({"exists", "missing"})
+from flowforge.kit.values import JsonObject, JsonValue
+from flowforge.operations import Example, FatalError, Nature, OperationContext, operation
+from flowforge.steps.data.conditions import Check, Conditions, make_check
+from flowforge.steps.data.fields import name_type
+from flowforge.steps.data.item_expressions import BUDGET_ERROR, EXPRESSION_ERROR, GivenValues, ItemEvaluator, ItemExpression
+from flowforge.steps.data.lists import TYPE_MISMATCH, ListParameters, list_errors, run_on_file
 
 
-class Condition(StrictModel):
-    """What one field must be."""
+class FilterParameters(ListParameters):
+    """Which items to keep."""
 
-    field: str = Field(description="The field, by a dotted path such as `address.city`; empty for the item itself.")
-    operator: Operator = Field(default="eq", description="How the field is held against the value.")
-    value: pydantic.JsonValue = Field(
-        default=None, description="The value; a list for `in` and `not_in`; none for `exists` and `missing`."
+    where: Conditions | None = Field(default=None, description="The conditions.")
+    match: Literal["all", "any"] = Field(default="all", description="Whether all conditions must hold or one is enough.")
+    expression: ItemExpression | None = Field(
+        default=None,
+        description="In place of `where`: an expression that is true for items to keep, over `item`, `index` and `values`, "
+        "such as `item.total > values.limit`; without `${{ }}`.",
+    )
+    values: GivenValues = Field(default_factory=dict)
+    keep: Literal["matching", "others"] = Field(
+        default="matching", description="Whether the items that meet the conditions are kept, or all others."
     )
 
     @model_validator(mode="after")
-    def _check_value(self) -> "Condition":
-        if self.operator in _WITHOUT_VALUE and "value" in self.model_fields_set:
-            raise ValueError(f"{self.operator} takes no value")
-        if self.operator not in _WITHOUT_VALUE and "value" not in self.model_fields_set:
-            raise ValueError(f"{self.operator} needs a value")
-        if self.operator in {"in", "not_in"} and not isinstance(self.value, list):
-            raise ValueError(f"{self.operator} needs a list of values")
+    def _check_conditions(self) -> "FilterParameters":
+        if (self.where is None) == (self.expression is None):
+            raise ValueError("give either where, a list of conditions, or expression")
         return self
 
 
-class FilterParameters(StrictModel):
-    """Which items to keep."""
+def filter_list(parameters: FilterParameters, items: Iterable[JsonValue]) -> Iterator[JsonValue]:
+    """The items to keep, one after another."""
+    check = _make_check(parameters)
+    wanted = parameters.keep == "matching"
+    return (item for index, item in enumerate(items) if check(item, index) is wanted)
 
-    items: list[pydantic.JsonValue] = Field(description="The items.")
-    where: list[Condition] = Field(description="The conditions.", min_length=1, max_length=100)
-    match: Literal["all", "any"] = Field(default="all", description="Whether all conditions must hold or one is enough.")
+
+def filter_file(parameters: FilterParameters, context: OperationContext) -> JsonObject:
+    """The form for files."""
+    return run_on_file(parameters, context, filter_list)
 
 
 @operation(
@@ -50,12 +53,13 @@ class FilterParameters(StrictModel):
     category="data",
     icon="filter",
     nature=Nature.PURE,
-    errors=(ErrorCode("type_mismatch", "A field cannot be compared with the value, such as a text with a number."),),
+    with_file=filter_file,
+    errors=list_errors(TYPE_MISMATCH, EXPRESSION_ERROR, BUDGET_ERROR),
     examples=(
         Example(
             "Large open orders",
             {
-                "items": [
+                "data": [
                     {"id": 1, "total": 80, "open": True},
                     {"id": 2, "total": 120, "open": True},
                     {"id": 3, "total": 500, "open": False},
@@ -64,67 +68,38 @@ class FilterParameters(StrictModel):
             },
             [{"id": 2, "total": 120, "open": True}],
         ),
+        Example(
+            "By an expression, with a value of the workflow",
+            {
+                "data": [{"price": 2, "pieces": 10}, {"price": 30, "pieces": 5}],
+                "expression": "item.price * item.pieces > values.limit",
+                "values": {"limit": 100},
+            },
+            [{"price": 30, "pieces": 5}],
+        ),
     ),
 )
 def filter_items(parameters: FilterParameters) -> JsonValue:
-    """Keeps the items of a list whose fields meet all, or any, of the conditions, in their order.
+    """Keeps the items of a list, or the rows of a file, that meet conditions or an expression, in their order.
 
     A field that is missing is equal to nothing, is in no list and is neither less nor greater than anything.
     """
-    combine = all if parameters.match == "all" else any
-    return [
-        item
-        for index, item in enumerate(parameters.items)
-        if combine(_holds(condition, item, index) for condition in parameters.where)
-    ]
+    return [*filter_list(parameters, parameters.list_items())]
 
 
-def _holds(condition: Condition, item: JsonValue, index: int) -> bool:
-    found = find_field(item, condition.field) if condition.field else item
-    match condition.operator:
-        case "exists":
-            return found is not ABSENT
-        case "missing":
-            return found is ABSENT
-        case "ne":
-            return not are_equal(found, condition.value)
-        case "not_in":
-            return not _is_in(found, condition.value)
-        case _:
-            return found is not ABSENT and _CHECKS[condition.operator](
-                found, condition.value, f"items[{index}].{condition.field}"
+def _make_check(parameters: FilterParameters) -> Check:
+    if parameters.where is not None:
+        return make_check(parameters.where, parameters.match)
+    run = ItemEvaluator(parameters.values, is_bounded=parameters.file is None).prepare(parameters.expression or "")
+
+    def check(item: JsonValue, index: int) -> bool:
+        held = run(item, index)
+        if not isinstance(held, bool):
+            raise FatalError(
+                f"expression gives {name_type(held)} for item[{index}]; it must be true or false.",
+                code="type_mismatch",
+                details={"index": index},
             )
-
-
-def _is_in(found: "JsonValue | Absent", values: JsonValue) -> bool:
-    return isinstance(values, list) and any(are_equal(found, value) for value in values)
-
-
-def _contains(found: "JsonValue | Absent", value: JsonValue, where: str) -> bool:
-    if isinstance(found, str) and isinstance(value, str):
-        return value in found
-    if isinstance(found, list):
-        return any(are_equal(item, value) for item in found)
-    raise FatalError(f"{where} is {name_type(found)}; only a text or a list can contain something.", code="type_mismatch")
-
-
-def _affix(method: Callable[[str, str], bool]) -> Callable[["JsonValue | Absent", JsonValue, str], bool]:
-    def check(found: "JsonValue | Absent", value: JsonValue, where: str) -> bool:
-        if not isinstance(found, str) or not isinstance(value, str):
-            raise FatalError(f"{where} is {name_type(found)}; only a text begins or ends with a text.", code="type_mismatch")
-        return method(found, value)
+        return held
 
     return check
-
-
-_CHECKS: Final[dict[str, Callable[["JsonValue | Absent", JsonValue, str], bool]]] = {
-    "eq": lambda found, value, _: are_equal(found, value),
-    "lt": lambda found, value, where: compare(found, value, where) < 0,
-    "le": lambda found, value, where: compare(found, value, where) <= 0,
-    "gt": lambda found, value, where: compare(found, value, where) > 0,
-    "ge": lambda found, value, where: compare(found, value, where) >= 0,
-    "in": lambda found, value, _: _is_in(found, value),
-    "contains": _contains,
-    "starts_with": _affix(str.startswith),
-    "ends_with": _affix(str.endswith),
-}

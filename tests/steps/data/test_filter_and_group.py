@@ -17,7 +17,7 @@ ITEMS: list[JsonValue] = [
 
 
 def keep(*where: JsonObject, match: str = "all", items: list[JsonValue] = ITEMS) -> list[JsonValue]:
-    kept = call_pure(filter_items, {"items": items, "where": [*where], "match": match})
+    kept = call_pure(filter_items, {"data": items, "where": [*where], "match": match})
     assert isinstance(kept, list)
     return [item["id"] if isinstance(item, dict) and "id" in item else item for item in kept]
 
@@ -76,7 +76,7 @@ def test_a_boolean_is_no_number():
 @pytest.mark.parametrize(
     ("where", "told"),
     [
-        (condition("name", "lt", 3), r"items\[0\]\.name: a text cannot be ordered against a number"),
+        (condition("name", "lt", 3), r"item\[0\]\.name: a text cannot be ordered against a number"),
         (condition("id", "contains", 1), "a number"),
         (condition("id", "starts_with", "1"), "a number"),
         (condition("tags", "gt", []), "a list"),
@@ -111,11 +111,11 @@ ROWS: list[JsonValue] = [
 ]
 
 
-def group(by: JsonValue, aggregates: JsonObject | None = None, items: list[JsonValue] = ROWS) -> JsonValue:
-    return call_pure(group_rows, {"items": items, "by": by, **({} if aggregates is None else {"aggregates": aggregates})})
+def group(by: JsonValue, measures: JsonObject | None = None, items: list[JsonValue] = ROWS) -> JsonValue:
+    return call_pure(group_rows, {"data": items, "by": by, **({} if measures is None else {"measures": measures})})
 
 
-def aggregate(function: str, field: str | None = "total") -> JsonObject:
+def measure(function: str, field: str | None = "total") -> JsonObject:
     return {"function": function} if field is None else {"function": function, "field": field}
 
 
@@ -128,12 +128,12 @@ def test_rows_are_grouped_in_the_order_they_come():
 
 
 def test_equal_values_make_a_group_and_a_boolean_is_no_number():
-    counted = group("kind", {"n": aggregate("count", None)})
+    counted = group("kind", {"n": measure("count", None)})
     assert counted == [{"kind": 1, "n": 3}, {"kind": True, "n": 1}, {"kind": None, "n": 1}]
 
 
 def test_several_fields_make_a_group():
-    counted = group(["region", "kind"], {"n": aggregate("count", None)})
+    counted = group(["region", "kind"], {"n": measure("count", None)})
     assert isinstance(counted, list)
     assert [row["n"] for row in counted if isinstance(row, dict)] == [1, 1, 1, 1, 1]
 
@@ -143,7 +143,7 @@ def test_several_fields_make_a_group():
     [
         ("count", [2, 1, 1]),
         ("sum", [12.5, 5, 7]),
-        ("avg", [6.25, 5.0, 7.0]),
+        ("mean", [6.25, 5.0, 7.0]),
         ("min", [2.5, 5, 7]),
         ("max", [10, 5, 7]),
         ("list", [[10, 2.5], [5], [7]]),
@@ -152,23 +152,24 @@ def test_several_fields_make_a_group():
     ],
 )
 def test_figures_are_worked_out_for_each_group(function: str, figures: list[JsonValue]):
-    rows = group("region", {"figure": aggregate(function)})
+    rows = group("region", {"figure": measure(function)})
     assert isinstance(rows, list)
     assert [row["figure"] for row in rows if isinstance(row, dict)] == figures
 
 
 @pytest.mark.parametrize(
-    ("function", "figure"), [("count", 0), ("sum", 0), ("avg", None), ("min", None), ("max", None), ("list", []), ("first", None)]
+    ("function", "figure"),
+    [("count", 0), ("sum", 0), ("mean", None), ("min", None), ("max", None), ("list", []), ("first", None)],
 )
 def test_a_group_without_values_has_figures_too(function: str, figure: JsonValue):
-    assert group("x", {"figure": aggregate(function)}, [{"x": 1, "total": None}]) == [{"x": 1, "figure": figure}]
+    assert group("x", {"figure": measure(function)}, [{"x": 1, "total": None}]) == [{"x": 1, "figure": figure}]
 
 
 @pytest.mark.parametrize(
     ("function", "values", "code"),
     [
         ("sum", [1, "2"], "type_mismatch"),
-        ("avg", [True], "type_mismatch"),
+        ("mean", [True], "type_mismatch"),
         ("max", [1, "2"], "type_mismatch"),
         ("sum", [INTEGER_MAX, 1], "number_range"),
         ("sum", [1e308, 1e308], "number_range"),
@@ -176,14 +177,14 @@ def test_a_group_without_values_has_figures_too(function: str, figure: JsonValue
 )
 def test_what_cannot_be_worked_out_is_told(function: str, values: list[JsonValue], code: str):
     with pytest.raises(FatalError, match="figure") as caught:
-        group("x", {"figure": aggregate(function)}, [{"x": 1, "total": value} for value in values])
+        group("x", {"figure": measure(function)}, [{"x": 1, "total": value} for value in values])
     assert caught.value.code == code
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(-1000, 1000)), max_size=30))
 def test_groups_split_the_rows_and_lose_none(rows: list[tuple[int, int]]):
     items: list[JsonValue] = [{"key": key, "total": total} for key, total in rows]
-    groups = group("key", {"n": aggregate("count", None), "sum": aggregate("sum")}, items)
+    groups = group("key", {"n": measure("count", None), "sum": measure("sum")}, items)
     assert isinstance(groups, list)
     figures = {row["key"]: (row["n"], row["sum"]) for row in groups if isinstance(row, dict) and isinstance(row["key"], int)}
     assert figures == {key: (sum(k == key for k, _ in rows), sum(t for k, t in rows if k == key)) for key, _ in rows}
@@ -192,12 +193,11 @@ def test_groups_split_the_rows_and_lose_none(rows: list[tuple[int, int]]):
 @pytest.mark.parametrize(
     "parameters",
     [
-        {"items": [1], "by": "x"},
-        {"items": [], "by": []},
-        {"items": [], "by": ""},
-        {"items": [], "by": "x", "aggregates": {"x": {"function": "count"}}},
-        {"items": [], "by": "x", "aggregates": {"y": {"function": "sum"}}},
-        {"items": [], "by": "x", "aggregates": {"y": {"function": "median", "field": "z"}}},
+        {"data": [], "by": []},
+        {"data": [], "by": ""},
+        {"data": [], "by": "x", "measures": {"x": {"function": "count"}}},
+        {"data": [], "by": "x", "measures": {"y": {"function": "sum"}}},
+        {"data": [], "by": "x", "measures": {"y": {"function": "mode", "field": "z"}}},
     ],
 )
 def test_a_grouping_that_cannot_be_is_refused(parameters: JsonObject):

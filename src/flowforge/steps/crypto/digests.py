@@ -1,58 +1,54 @@
 """Input, algorithms and spelling that hash and hmac share."""
 
-import binascii
-from base64 import b64decode, b64encode, urlsafe_b64encode
-from typing import Literal
+from collections.abc import Iterator
+from typing import Final, Literal
 
 from pydantic import Field, model_validator
 
-from flowforge.operations import FatalError, StrictModel
+from flowforge.operations import ErrorCode, FileInput, OperationContext, StrictModel
+from flowforge.steps.crypto.spelling import Encoding, decode_base64, read_bytes
+from flowforge.steps.stored import STORED_ERRORS, open_stored
 
-Algorithm = Literal["sha256", "sha384", "sha512", "sha3_256", "blake2b", "sha1", "md5"]
-Encoding = Literal["hex", "base64", "base64url"]
+__all__ = ["DIGEST_ERRORS", "Algorithm", "DigestParameters", "decode_base64"]
+
+Algorithm = Literal["sha256", "sha384", "sha512", "sha3_256", "sha3_512", "blake2b", "sha1", "md5"]
+
+_PIECE_BYTES: Final = 2**20
+
+DIGEST_ERRORS: Final = (
+    ErrorCode("encoding_invalid", "A text is not written in the encoding that is named for it."),
+    *STORED_ERRORS,
+)
 
 
 class DigestParameters(StrictModel):
-    """What is digested: exactly one of `text` and `base64`."""
+    """What is digested: exactly one of `data` and `file`."""
 
-    text: str | None = Field(default=None, description="The text to digest, in UTF-8.")
-    base64: str | None = Field(default=None, description="The bytes to digest, in base64.")
+    data: str | None = Field(default=None, description="The text to digest, or bytes in the encoding `data_encoding`.")
+    file: FileInput | None = Field(default=None, description="The file to digest, a file value; of any size.")
+    data_encoding: Literal["text", "hex", "base64", "base64url"] = Field(
+        default="text", description="What `data` is: text, digested in UTF-8, or bytes written in this encoding."
+    )
     algorithm: Algorithm = Field(
         default="sha256", description="The algorithm; sha1 and md5 are broken and only there for old partners."
     )
-    encoding: Encoding = Field(default="hex", description="How the digest is written.")
+    encoding: Encoding = Field(default="hex", description="How the result is written.")
 
     @model_validator(mode="after")
     def _check_one_input(self) -> "DigestParameters":
-        if (self.text is None) == (self.base64 is None):
-            raise ValueError("give exactly one of text and base64")
+        if (self.data is None) == (self.file is None):
+            raise ValueError("give exactly one of data and file")
         return self
 
-    def read_input(self) -> bytes:
-        """Raises FatalError (`base64_invalid`)."""
-        return self.text.encode() if self.text is not None else decode_base64(self.base64 or "")
+    def read_data(self) -> bytes:
+        """Raises FatalError (`encoding_invalid`)."""
+        return read_bytes(self.data or "", self.data_encoding, "data")
 
-
-class DigestResult(StrictModel):
-    """A digest and how it was made."""
-
-    digest: str = Field(description="The digest, written as asked.")
-    algorithm: Algorithm = Field(description="The algorithm.")
-
-
-def write_digest(digest: bytes, encoding: Encoding) -> str:
-    match encoding:
-        case "hex":
-            return digest.hex()
-        case "base64":
-            return b64encode(digest).decode()
-        case "base64url":
-            return urlsafe_b64encode(digest).decode().rstrip("=")
-
-
-def decode_base64(text: str) -> bytes:
-    """Raises FatalError (`base64_invalid`); white space in the text is fine."""
-    try:
-        return b64decode("".join(text.split()), validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise FatalError("The text is no base64; check where it comes from.", code="base64_invalid") from error
+    def read_pieces(self, context: OperationContext) -> Iterator[bytes]:
+        """The bytes of the data or of the file; blocks. Raises FatalError (`encoding_invalid`, `file_invalid`, `file_missing`)."""
+        if self.file is None:
+            yield self.read_data()
+            return
+        with open_stored(context, self.file) as stream:
+            while piece := stream.read(_PIECE_BYTES):
+                yield piece

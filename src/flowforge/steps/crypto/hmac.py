@@ -1,21 +1,30 @@
 """`crypto.hmac`."""
 
-from hmac import new as make_hmac
-from typing import Annotated, Literal
+import asyncio
+import hmac
 
 from pydantic import Field
 
-from flowforge.operations import MAY_SECRET, ErrorCode, Example, Nature, OperationContext, operation
-from flowforge.steps.crypto.digests import DigestParameters, DigestResult, decode_base64, write_digest
+from flowforge.operations import Example, Nature, OperationContext, StrictModel, operation
+from flowforge.steps.crypto.digests import DIGEST_ERRORS, DigestParameters
+from flowforge.steps.crypto.keys import KeyedParameters
+from flowforge.steps.crypto.spelling import read_bytes, write_bytes
 
 
-class HmacParameters(DigestParameters):
+class HmacParameters(DigestParameters, KeyedParameters):
     """What to sign, with which key, and how."""
 
-    key: Annotated[str, MAY_SECRET] = Field(description="The key, best a secret.", min_length=1)
-    key_encoding: Literal["text", "base64"] = Field(
-        default="text", description="Whether the key is text (UTF-8) or bytes in base64."
+    expected: str | None = Field(
+        default=None,
+        description="A signature that came with the data, written in `encoding`: the result says whether it is right.",
     )
+
+
+class HmacResult(StrictModel):
+    """The signature."""
+
+    hmac: str = Field(description="The signature, written as asked.")
+    is_valid: bool | None = Field(default=None, description="Whether `expected` is this signature; null where none was given.")
 
 
 # An effect although it changes nothing outside: secrets are resolved for an attempt only, which a pure operation does not have; and an
@@ -26,18 +35,27 @@ class HmacParameters(DigestParameters):
     category="crypto",
     icon="signature",
     nature=Nature.EFFECT,
-    errors=(ErrorCode("base64_invalid", "The parameter `base64`, or the key, is no base64."),),
+    errors=DIGEST_ERRORS,
     examples=(
         Example(
             "Sign a message",
-            {"text": "what do ya want for nothing?", "key": "Jefe"},
-            {"digest": "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843", "algorithm": "sha256"},
+            {"data": "what do ya want for nothing?", "key": "Jefe"},
+            {"hmac": "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843", "is_valid": None},
         ),
     ),
 )
-async def sign(parameters: HmacParameters, context: OperationContext) -> DigestResult:
-    """Signs a text or bytes with a shared key (HMAC, RFC 2104), with SHA-256 unless another hash is asked for."""
-    del context
-    key = decode_base64(parameters.key) if parameters.key_encoding == "base64" else parameters.key.encode()
-    digest = make_hmac(key, parameters.read_input(), parameters.algorithm).digest()
-    return DigestResult(digest=write_digest(digest, parameters.encoding), algorithm=parameters.algorithm)
+async def sign(parameters: HmacParameters, context: OperationContext) -> HmacResult:
+    """Signs a text, bytes or a file with a shared key (HMAC, RFC 2104), or checks such a signature in constant time."""
+    key = parameters.read_key()
+
+    def digest() -> bytes:
+        made = hmac.new(key, digestmod=parameters.algorithm)
+        for piece in parameters.read_pieces(context):
+            made.update(piece)
+        return made.digest()
+
+    signature = await asyncio.to_thread(digest)
+    is_valid = None
+    if parameters.expected is not None:
+        is_valid = hmac.compare_digest(signature, read_bytes(parameters.expected, parameters.encoding, "expected"))
+    return HmacResult(hmac=write_bytes(signature, parameters.encoding), is_valid=is_valid)

@@ -1,0 +1,1 @@
+"""New identifiers. Effects: what was made is in the journal, so that a replay sees it again."""

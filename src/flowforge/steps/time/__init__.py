@@ -1,0 +1,1 @@
+"""Times, time zones and calendars. All pure: each is an expression function too."""

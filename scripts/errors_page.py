@@ -71,7 +71,7 @@ def render_errors() -> str:
             render_table(("code", "what is wrong", "what to do"), _list_faults()),
             "\nA fault that is marked *warning* does not stop a run.\n",
             "## Errors of a step or a run\n",
-            "Those of the engine; an operation's own are listed [with it](operations.md), and in short below.\n",
+            "Those of the engine; an operation's own are listed [with it](operations/README.md), and in short below.\n",
             render_table(("code", "meaning", "retried"), _list_step_errors()),
             "\n### Of operations\n",
             render_table(("code", "operations"), _list_operation_errors()),

@@ -1,4 +1,4 @@
-"""Compiles requirements/*.txt from pyproject.toml: every package, those of the extras too, pinned with the hashes of its files, and no address in it.
+"""Compiles requirements/*.txt anew: every package of pyproject.toml, the extras' too, with its hashes, and no address in it.
 
 `make lock` runs it. The compiler lives in an environment of its own that is thrown away; it follows this machine's pip settings.
 """

@@ -1,4 +1,4 @@
-"""docs/operations.md and docs/cli.md: what the code says about itself, put together."""
+"""docs/operations/ and docs/cli.md: what the code says about itself, put together."""
 
 from typing import Final
 
@@ -13,28 +13,46 @@ _INTRODUCTION: Final = f"""\
 
 {GENERATED}
 
-What a step can do, beside the flow kinds of [the language](language.md#kinds-of-steps). The name stands in `uses`, the parameters in
-`with`. A *pure* operation is also a function in expressions: `${{{{ crypto.hash({{'text': input.id}}).digest }}}}`. An *effect* is written
-into the journal before it begins, and has an `Idempotency-Key`.
+What a step can do, beside the flow kinds of [the language](../language.md#kinds-of-steps). The name stands in `uses`, the parameters in
+`with`. A *pure* operation is also a function in expressions: `${{{{ crypto.hash({{'data': input.id}}).hash }}}}`. An *effect* is written
+into the journal before it begins, and has an `Idempotency-Key`. A *heavy* one works in a process of its own, with a bound on its memory.
 
-`flowforge operations list` shows what is installed, `operations show NAME` one of them, `operations call NAME` calls it once without a run.
-[Your own operations](own-operations.md) appear in the same places. Every example below is run by a test.
+A file is a value, `{{"$file": {{"id", "name", "media_type", "size", "sha256"}}}}`; its bytes lie in the object store. Many operations take
+either `data`, a value or text, or `file`.
+
+`flowforge operations list` shows what is installed, `operations show NAME` one of them, `operations call NAME` calls it once without a run;
+`--file path=FILE` hands a file over, and `--save FILE` takes the one that comes out.
+[Your own operations](../own-operations.md) appear in the same places. Every example below is run by a test.
 
 Every operation can also fail with `invalid_parameters` (the details name each field), `timeout` and `output_too_large`; see
-[errors](errors.md).
+[errors](../errors.md).
 """
 
 
-def render_operations() -> str:
+def list_shipped() -> list[Operation]:
     """The operations that are shipped, whatever else is installed here."""
     registry = load_registry()
-    shipped = [operation for operation in registry if registry.get_source(operation.name) == "flowforge"]
-    overview = render_table(("operation", "what it does", "nature"), (_summarise(operation) for operation in shipped))
-    return "\n".join([_INTRODUCTION, overview, "", *(render_reference(operation) for operation in shipped)])
+    return [operation for operation in registry if registry.get_source(operation.name) == "flowforge"]
+
+
+def render_index() -> str:
+    """The overview, by category."""
+    shipped = list_shipped()
+    sections: list[str] = []
+    for category in sorted({operation.category for operation in shipped}):
+        rows = [_summarise(operation) for operation in shipped if operation.category == category]
+        sections += [f"## {category}\n", render_table(("operation", "what it does", "nature"), rows), ""]
+    return "\n".join([_INTRODUCTION, *sections])
+
+
+def render_page(operation: Operation) -> str:
+    """The reference page of one operation."""
+    return f"# {operation.name}\n\n{GENERATED}\n\n{render_reference(operation)}"
 
 
 def _summarise(operation: Operation) -> tuple[str, str, str]:
-    return f"[`{operation.name}`](#{operation.name.replace('.', '')})", operation.title, operation.nature.value
+    nature = f"{operation.nature.value}, heavy with a file" if operation.file_function is not None else operation.nature.value
+    return f"[`{operation.name}`]({operation.name}.md)", operation.title, nature
 
 
 def render_cli() -> str:

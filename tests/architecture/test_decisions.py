@@ -16,7 +16,12 @@ def read_table(name: str) -> list[str]:
 
 def test_every_runtime_dependency_has_its_reason():
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]
-    names = [re.split(r"[\[<>=!~; ]", wanted)[0] for wanted in project["dependencies"]]
+    wanted = {"": project["dependencies"], **project["optional-dependencies"]}
+    names = [
+        re.split(r"[\[<>=!~; ]", package)[0] + (f" (extra `{extra}`)" if extra else "")
+        for extra, packages in wanted.items()
+        for package in packages
+    ]
     assert read_table("decisions/dependencies.md") == sorted(names)
 
 

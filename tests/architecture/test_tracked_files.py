@@ -9,7 +9,7 @@ import pytest
 from tests.architecture.sources import REPOSITORY
 
 # Put together here, so that this file passes its own test.
-MACHINE_PATHS = [rf"(?<![\w.$}}~-])/{folder}/" for folder in ("work", "root", "home")]
+MACHINE_PATHS = [rf"(?<![\w.$}}~-])(?<!sqlite:/)/{folder}/" for folder in ("work", "root", "home")]
 REGISTRIES = ["pypi" + r"\.org", "pythonhosted" + r"\.org", "registry" + r"\.npmjs"]
 UNWANTED = re.compile("|".join([*MACHINE_PATHS, *REGISTRIES]))
 

@@ -54,7 +54,12 @@ def list_linked(*pages: Path) -> set[Path]:
 
 def test_every_page_is_found_from_the_readme():
     pages = {page.resolve() for page in [*(REPOSITORY / "docs").rglob("*.md"), *EXAMPLES]}
-    indexes = [REPOSITORY / "README.md", REPOSITORY / "docs" / "decisions" / "README.md", REPOSITORY / "examples" / "README.md"]
+    indexes = [
+        REPOSITORY / "README.md",
+        REPOSITORY / "docs" / "decisions" / "README.md",
+        REPOSITORY / "docs" / "operations" / "README.md",
+        REPOSITORY / "examples" / "README.md",
+    ]
     linked = list_linked(*indexes)
     folders = {path / "README.md" for path in linked if path.is_dir()}
     assert pages - linked - folders == set()

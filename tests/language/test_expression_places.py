@@ -234,6 +234,13 @@ def test_an_expression_stands_nowhere_but_where_the_language_allows_it():
     assert list_faults([{**a_request(), "limit": {"key": mark, "rate": "5/m"}}]) == []
 
 
+@pytest.mark.parametrize("queries", ["${{ input.queries }}", ["${{ input.first }}"], [{"code": "${{ input.code }}"}]])
+def test_a12_expression_that_would_bring_code_along_is_refused(queries: object):
+    (fault,) = list_faults([a_request(queries=queries)])
+    assert fault[0] == "expr_not_allowed"
+    assert list_faults([a_request(queries=[{"code": "SELECT ?", "values": "${{ input.values }}"}])]) == []
+
+
 def test_a02_expression_in_code_is_refused():
     assert list_faults([a_request(code="SELECT '${{ input.name }}'")]) == [("expr_not_allowed", "steps[0].with.code")]
     assert list_faults([a_request(code="SELECT :name, `${1}`")]) == []

@@ -57,6 +57,6 @@ def test_the_fixtures_show_every_code_but_those_that_need_large_documents_or_oth
 
 NOT_SHOWN = {
     *("def_max", "steps_max", "encoding", "json_syntax", "too_many_faults", "cron_length", "format"),
-    *("expr_src", "expr_depth", "expr_nodes", "regex_invalid", "function_arguments"),
+    *("script_syntax", "script_src", "expr_src", "expr_depth", "expr_nodes", "regex_invalid", "function_arguments"),
 }
 """Shown by tests of their own."""

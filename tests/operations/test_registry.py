@@ -2,15 +2,17 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
-from importlib import invalidate_caches
+from importlib import import_module, invalidate_caches
 from pathlib import Path
+from pkgutil import walk_packages
 from types import ModuleType
 
 import pytest
 
+from flowforge import steps
 from flowforge.kit.errors import AlreadyExistsError, NotFoundError
 from flowforge.kit.values import JsonValue
-from flowforge.operations import Nature, Registry, StrictModel, operation
+from flowforge.operations import Nature, Operation, Registry, StrictModel, operation
 from flowforge.operations.calling import call_pure
 from flowforge.operations.reference import describe_operation, render_reference
 from flowforge.steps import load_registry
@@ -74,6 +76,14 @@ def test_all_shipped_operations_are_found():
     assert registry.problems == []
     assert {registry.get_source(name) for name in SHIPPED} == {"flowforge"}
     assert [found.name for found in registry.all()] == sorted(registry.names())
+
+
+def test_every_operation_in_the_package_is_in_the_file_of_its_name():
+    registry = load_registry()
+    modules = [import_module(found.name) for found in walk_packages(steps.__path__, f"{steps.__name__}.") if not found.ispkg]
+    found = {item.name: module.__name__ for module in modules for item in vars(module).values() if isinstance(item, Operation)}
+    assert sorted(found) == registry.names()
+    assert all(registry.get(name).function.__module__ == f"{steps.__name__}.{name}" for name in found)
 
 
 def test_find_gives_none_and_get_raises_for_an_unknown_name():

@@ -24,6 +24,11 @@ class BearerAuth(StrictModel):
     token: Annotated[str, MAY_SECRET]
 
 
+class Query(StrictModel):
+    code: Annotated[str, IS_LITERAL]
+    values: list[AnyJson] = Field(default_factory=list[AnyJson])
+
+
 class FetchParameters(StrictModel):
     method: Literal["GET", "POST", "PUT", "DELETE"] = "GET"
     url: Annotated[str, IS_URL]
@@ -32,6 +37,7 @@ class FetchParameters(StrictModel):
     json_body: AnyJson = Field(default=None, alias="json")
     text: str | None = None
     code: Annotated[str | None, IS_LITERAL] = None
+    queries: list[Query] = Field(default_factory=list[Query])
     auth: Annotated[BasicAuth | BearerAuth, Field(discriminator="kind")] | None = None
     expect: tuple[Annotated[int, Field(ge=100, le=599)], ...] = ()
 

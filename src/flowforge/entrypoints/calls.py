@@ -7,7 +7,7 @@ from typing import Final
 from flowforge.engine.executor.heavy import HeavyJob, HeavyPool
 from flowforge.entrypoints.heavy import HEAVY_LOADER, describe_services
 from flowforge.entrypoints.ports import VaultPort
-from flowforge.entrypoints.services import close_services, make_services
+from flowforge.entrypoints.services import Services
 from flowforge.entrypoints.wiring import Installation
 from flowforge.kit.ids import DEFAULT_WORKSPACE_ID
 from flowforge.kit.masking import Masker
@@ -46,7 +46,7 @@ async def call_operation(installation: Installation, operation: Operation, value
     masker = Masker()
     for secret in secrets.values():
         masker.add(secret)
-    services = make_services(installation)
+    services = Services(installation)
     context = AttemptContext(
         run_id=call_id,
         step="call",
@@ -61,7 +61,7 @@ async def call_operation(installation: Installation, operation: Operation, value
     try:
         return (await run_effect(operation, parameters, context, limits))[1]
     finally:
-        await close_services(services)
+        await services.aclose()
 
 
 async def _call_heavy(installation: Installation, job: HeavyJob, write_log: LogWriter) -> JsonValue:

@@ -9,7 +9,7 @@ from typing import Final
 from flowforge.engine.executor import Engine, EngineParts, EngineSettings
 from flowforge.entrypoints.heavy import HEAVY_LOADER, describe_services
 from flowforge.entrypoints.ports import VaultPort, VersionsPort
-from flowforge.entrypoints.services import close_services, make_services
+from flowforge.entrypoints.services import Services
 from flowforge.entrypoints.wiring import Installation
 from flowforge.kit.masking import Masker
 from flowforge.kit.settings import LogFormat, Settings
@@ -33,7 +33,7 @@ async def open_engine(
         ValidationError: EGRESS_ALLOW has an entry that is none.
     """
     tune_interpreter()
-    services = make_services(installation)
+    services = Services(installation)
     parts = EngineParts(
         store=installation.store,
         registry=installation.registry,
@@ -54,7 +54,7 @@ async def open_engine(
         yield engine
     finally:
         await engine.close(grace_ms)
-        await close_services(services)
+        await services.aclose()
 
 
 def tune_interpreter() -> None:

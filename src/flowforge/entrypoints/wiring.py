@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from flowforge.kit.keyring import Keyring
     from flowforge.kit.objects import ObjectStore
     from flowforge.kit.values import JsonObject, JsonValue
+    from flowforge.language.code_checks import CodeFault
     from flowforge.language.graph import Workflow
+    from flowforge.operations.definition import Operation
     from flowforge.operations.registry import Registry
     from flowforge.workflows.types import Checked, Source
 
@@ -44,13 +46,22 @@ class Toolbox:
         from flowforge.language.compiler import compile_document
         from flowforge.workflows.types import Checked
 
-        made = compile_document(source.data, self.registry, self.settings.limits, text_format=source.format)
+        limits = self.settings.limits
+        made = compile_document(source.data, self.registry, limits, text_format=source.format, check_code=self._check_code)
         return Checked(
             document=made.document if made.is_readable and isinstance(made.document, dict) else None,
             workflow=made.workflow,
             errors=[fault.to_detail() for fault in made.errors],
             warnings=[fault.to_detail() for fault in made.warnings],
         )
+
+    def _check_code(self, operation: "Operation", parameter: str, text: str) -> "CodeFault | None":
+        if parameter != "source":
+            return None
+        # The sandbox, for documents with scripts only.
+        from flowforge.entrypoints.script_checks import check_script
+
+        return check_script(operation, text, self.settings.limits)
 
     def compile_definition(self, document: "JsonObject") -> "Workflow | None":
         """The compiled form of a stored definition; None where it uses what this version does not know."""

@@ -92,6 +92,8 @@ _EXPRESSIONS: Final = (
     ),
     FaultCode("regex_invalid", "A regular expression cannot be used.", "Write it in RE2's syntax."),
     FaultCode("secret_context", "A secret stands where it may not.", "Hand it on as a whole, in a parameter that takes secrets."),
+    FaultCode("script_syntax", "A script cannot be read.", "Mend it at the line that is named."),
+    FaultCode("script_src", "A script is longer than LIMIT_SCRIPT_SRC.", "Split it into two steps."),
     FaultCode("body_template", "An expression stands inside a JSON body that is given as text.", "Build the body from values."),
     FaultCode("type_mismatch", "The value has a type that cannot be used here.", "Make it the type that the message names."),
     FaultCode("previous_parallel", "`previous` is read in a loop that runs several items at once.", "Set its concurrency to 1."),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from flowforge.kit.limits import Limits
 from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.language.catalog import Catalog
+from flowforge.language.code_checks import CodeCheck, accept_code
 from flowforge.language.compiling.documents import compile_parts, is_document, is_small_enough
 from flowforge.language.compiling.metadata import Metadata, measure
 from flowforge.language.compiling.outlining import Reader
@@ -48,10 +49,12 @@ def compile_document(
     limits: Limits,
     *,
     text_format: DocumentFormat = DocumentFormat.YAML,
+    check_code: CodeCheck = accept_code,
 ) -> Compilation:
     """Compiles a document. Never raises on bad input: all faults are told at once, each with its place where the source is a text.
 
     A text is read as YAML 1.2, of which JSON is a part; with `DocumentFormat.JSON` as JSON only. The work is bounded by `limits`.
+    `check_code` looks at scripts.
     """
     reading = read_document(source, limits, text_format)
     sink = reading.sink
@@ -60,7 +63,7 @@ def compile_document(
         return _give_up(None, sink)
     if not is_document(document, sink) or not isinstance(document, dict):
         return _give_up(document, sink)
-    reader = Reader(catalog, limits, sink)
+    reader = Reader(catalog, limits, sink, check_code)
     if not is_small_enough(document, reader):
         return _give_up(document, sink)
     templates = TemplateCompiler(sink, catalog, limits, document)

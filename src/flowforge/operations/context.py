@@ -8,7 +8,7 @@ from flowforge.kit.limits import Limits
 from flowforge.kit.masking import Masker
 from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.operations.definition import FatalError
-from flowforge.operations.masking import NO_SECRETS, mask_object
+from flowforge.operations.masking import mask_object
 
 ServiceT = TypeVar("ServiceT")
 
@@ -40,7 +40,7 @@ class AttemptContext:
     idempotency_key: str
     services: Mapping[type, object] = field(default_factory=dict[type, object])
     write_log: LogWriter = _write_nothing
-    masker: Masker = NO_SECRETS
+    masker: Masker = field(default_factory=Masker)
     depth: int = 0
     limits: Limits = DEFAULT_LIMITS
     read_clock: Callable[[], int] = _no_clock

@@ -6,12 +6,12 @@ from flowforge.kit.masking import Masker
 from flowforge.kit.values import JsonObject, JsonValue
 
 NO_SECRETS: Final = Masker()
-"""For an attempt that was given none; nothing is ever added to it."""
+"""For an operation that takes none; nothing is ever added to it."""
 
 
 def mask_value(masker: Masker, value: JsonValue) -> JsonValue:
     """The value with every text in it masked, keys included; the very same object where there are no secrets."""
-    if masker is NO_SECRETS:
+    if masker.is_empty:
         return value
     if isinstance(value, str):
         return masker.mask(value)
@@ -23,6 +23,6 @@ def mask_value(masker: Masker, value: JsonValue) -> JsonValue:
 
 
 def mask_object(masker: Masker, value: JsonObject) -> JsonObject:
-    if masker is NO_SECRETS:
+    if masker.is_empty:
         return value
     return {masker.mask(key): mask_value(masker, item) for key, item in value.items()}

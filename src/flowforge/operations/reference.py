@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from shlex import quote
 
 import orjson
 
@@ -39,22 +40,27 @@ def describe_operation(operation: Operation) -> JsonObject:
 
 
 def render_reference(operation: Operation) -> str:
-    """The operation's reference page in Markdown, with one heading of level 2."""
+    """The operation's reference page in Markdown, below its title, which has the level 1."""
+    with_file = "; with a file it runs as a heavy one" if operation.file_function is not None else ""
     facts = [
-        f"`{operation.category}` · {_NATURES[operation.nature]} · version {operation.version}",
+        f"`{operation.category}` · {_NATURES[operation.nature]}{with_file} · version {operation.version}",
         *([f"Ports: {', '.join(f'`{port}`' for port in operation.ports)}, `error`."] if operation.ports != ("done",) else []),
     ]
     sections = [
-        f"## {operation.name}",
         f"**{operation.title}.** {_join_lines(operation.description)}",
         *facts,
-        "### Parameters",
+        "## Parameters",
         _render_parameters(operation),
-        "### Result",
+        "## Result",
         _render_result(operation),
-        *(["### Errors", _render_errors(operation.errors)] if operation.errors else []),
+        *(["## Errors", _render_errors(operation.errors)] if operation.errors else []),
         *(
-            ["### Examples", *(_render_example(operation, example) for example in operation.examples)]
+            [
+                "## Examples",
+                *(_render_example(operation, example) for example in operation.examples),
+                "From the command line:",
+                _render_call(operation, operation.examples[0]),
+            ]
             if operation.examples
             else []
         ),
@@ -86,7 +92,13 @@ def _render_errors(errors: Sequence[ErrorCode]) -> str:
 
 def _render_example(operation: Operation, example: Example) -> str:
     call: JsonObject = {"uses": operation.name, "with": example.parameters}
-    return f"{example.title}:\n\n```json\n{_write_json(call)}\n```\n\ngives\n\n```json\n{_write_json(example.result)}\n```"
+    gives = "gives, for instance," if example.varies else "gives"
+    return f"{example.title}:\n\n```json\n{_write_json(call)}\n```\n\n{gives}\n\n```json\n{_write_json(example.result)}\n```"
+
+
+def _render_call(operation: Operation, example: Example) -> str:
+    given = quote(orjson.dumps(example.parameters).decode())
+    return f"```sh\nflowforge operations call {operation.name} --input {given}\n```"
 
 
 def _write_json(value: JsonValue) -> str:

@@ -1,9 +1,10 @@
 """All operations that are installed here, and how they are found."""
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Final
 
 from flowforge.kit.errors import AlreadyExistsError, NotFoundError
@@ -17,11 +18,15 @@ ENTRY_POINT_GROUP: Final = "flowforge.operations"
 
 
 class Registry:
-    """Operations by their name. `problems` holds a sentence for each package or operation that could not be taken."""
+    """Operations by their name. `problems` holds a sentence for each package or operation that could not be taken.
 
-    def __init__(self) -> None:
+    Those of `modules` (by the name of the operation, the name of its module) are imported when they are asked for.
+    """
+
+    def __init__(self, modules: Mapping[str, str] = MappingProxyType({}), source: str = "flowforge") -> None:
+        self._modules = dict(modules)
         self._operations: dict[str, Operation] = {}
-        self._sources: dict[str, str] = {}
+        self._sources: dict[str, str] = dict.fromkeys(modules, source)
         self.problems: list[str] = []
 
     def register(self, operation: Operation, source: str = "this program") -> None:
@@ -32,7 +37,7 @@ class Registry:
             DefinitionError: the operation could not be served.
         """
         check_operation(operation)
-        holder = self._operations.get(operation.name)
+        holder = self.find(operation.name)
         if holder is not None and holder is not operation:
             raise AlreadyExistsError(
                 f"The operation {operation.name} of {source} was not taken, because {self._sources[operation.name]} has one of "
@@ -53,11 +58,14 @@ class Registry:
             self._register_entry_point(point)
 
     def find(self, name: str) -> Operation | None:
-        return self._operations.get(name)
+        found = self._operations.get(name)
+        if found is None and name in self._modules:
+            found = self._operations[name] = _find_operation(self._modules[name], name)
+        return found
 
     def get(self, name: str) -> Operation:
         """Raises NotFoundError when no operation has the name."""
-        found = self._operations.get(name)
+        found = self.find(name)
         if found is None:
             raise NotFoundError(f"There is no operation {name}; `flowforge operations list` shows those that are installed.")
         return found
@@ -67,20 +75,20 @@ class Registry:
         return self._sources[self.get(name).name]
 
     def names(self) -> list[str]:
-        return sorted(self._operations)
+        return sorted({*self._modules, *self._operations})
 
     def all(self) -> list[Operation]:
         """All operations, sorted by name."""
-        return [self._operations[name] for name in self.names()]
+        return [self.get(name) for name in self.names()]
 
     def __contains__(self, name: object) -> bool:
-        return name in self._operations
+        return name in self._modules or name in self._operations
 
     def __iter__(self) -> Iterator[Operation]:
         return iter(self.all())
 
     def __len__(self) -> int:
-        return len(self._operations)
+        return len(self.names())
 
     def _register_entry_point(self, point: EntryPoint) -> None:
         source = _package_of(point)
@@ -109,17 +117,22 @@ def _package_of(point: EntryPoint) -> str:
     return point.dist.name if point.dist is not None else point.value
 
 
-def load_registry(shipped: Iterable[ModuleType], extra: Iterable[Operation] = ()) -> Registry:
-    """The shipped modules' operations, those of installed packages, then `extra` (a program's or a test's own).
+def _find_operation(module: str, name: str) -> Operation:
+    found = [item for item in vars(import_module(module)).values() if isinstance(item, Operation) and item.name == name]
+    if not found:
+        raise DefinitionError(f"The module {module} says that it holds the operation {name}, and does not.")
+    return found[0]
+
+
+def load_registry(shipped: Mapping[str, str], extra: Iterable[Operation] = ()) -> Registry:
+    """The shipped operations (name of the operation, name of its module), those of installed packages, then `extra`.
 
     Use `flowforge.steps.load_registry`, which knows what is shipped.
 
     Raises:
         AlreadyExistsError, DefinitionError: an operation of `extra` was refused.
     """
-    registry = Registry()
-    for module in shipped:
-        registry.register_module(module, "flowforge")
+    registry = Registry(shipped)
     registry.register_installed()
     for operation in extra:
         registry.register(operation)

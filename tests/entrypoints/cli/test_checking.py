@@ -6,7 +6,7 @@ from pathlib import Path
 import jsonschema_rs
 import pytest
 import yaml
-from tests.entrypoints.cli.conftest import Cli, WriteWorkflow
+from tests.entrypoints.cli.conftest import Cli, Said, WriteWorkflow
 
 from flowforge.entrypoints.cli.checks import CheckState, check_clock, check_rights
 from flowforge.kit.folder import open_data_folder
@@ -206,3 +206,29 @@ def test_init_replaces_nothing_without_being_told(cli: Cli, tmp_path: Path):
     assert not (tmp_path / "workflows").exists()
     cli.ok("init", str(tmp_path), "--force")
     assert (tmp_path / "README.md").read_text() != "mine"
+
+
+def list_faults(said: Said) -> list[tuple[object, object, str]]:
+    faults = said.row["errors"]
+    assert isinstance(faults, list)
+    return [(fault["code"], fault["field"], str(fault["message"])) for fault in faults if isinstance(fault, dict)]
+
+
+def test_scr_02_script_that_cannot_be_read_is_told_of_at_save_with_its_line(cli: Cli, write_workflow: WriteWorkflow):
+    script = (
+        "steps:\n  - id: a\n    uses: script.javascript\n    with:\n      source: |\n        const x = 1;\n        return x +;\n"
+    )
+    ((code, field, message),) = list_faults(cli("validate", write_workflow("script", script)))
+    assert (code, field) == ("script_syntax", "steps[0].with.source")
+    assert "line 2, column 11" in message
+    assert cli("workflows", "push", write_workflow("script", script)).code != 0
+
+
+def test_scr_03_script_that_is_too_long_is_told_of_at_save(cli: Cli, write_workflow: WriteWorkflow):
+    script = f"steps:\n  - {{id: a, uses: script.javascript, with: {{source: '{'/' * 70_000}'}}}}\n"
+    assert [code for code, _, _ in list_faults(cli("validate", write_workflow("long", script)))] == ["script_src"]
+
+
+def test_scr_40_bytecode_is_text_that_cannot_be_read(cli: Cli, write_workflow: WriteWorkflow):
+    script = "steps:\n  - {id: a, uses: script.javascript, with: {source: 'Q0ZGRQ== \\\\x02\\\\x05'}}\n"
+    assert [code for code, _, _ in list_faults(cli("validate", write_workflow("bytes", script)))] == ["script_syntax"]

@@ -166,7 +166,7 @@ def test_export_holds_definition_journal_and_effects(cli: Cli, forked: str, tmp_
 
 def test_export_holds_no_secret(cli: Cli, write_workflow: WriteWorkflow):
     cli.ok("secrets", "set", "TOKEN", stdin="canary-of-a-secret")
-    file = write_workflow("signs", "steps: [{id: sign, uses: crypto.hmac, with: {text: x, key: '${{ secrets.TOKEN }}'}}]")
+    file = write_workflow("signs", "steps: [{id: sign, uses: crypto.hmac, with: {data: x, key: '${{ secrets.TOKEN }}'}}]")
     run_id = str(cli.start(file)[1]["run_id"])
     exported = cli.ok("runs", "export", run_id).out
     assert "canary-of-a-secret" not in exported

@@ -29,7 +29,7 @@ def test_secret_is_read_to_the_byte_but_for_one_line_end(cli: Cli, write_workflo
     cli.ok("secrets", "set", "KEY", stdin="a b \n\n")
     file = write_workflow(
         "sign",
-        "steps:\n  - id: sign\n    uses: crypto.hmac\n    with: {text: x, key: '${{ secrets.KEY }}'}\n"
+        "steps:\n  - id: sign\n    uses: crypto.hmac\n    with: {data: x, key: '${{ secrets.KEY }}'}\n"
         "output: '${{ steps.sign.output }}'",
     )
     code, result = cli.start(file)
@@ -110,7 +110,7 @@ def test_operations_on_a_terminal_are_a_table_and_a_page(cli: Cli):
 
 
 def test_operation_is_called_without_a_run(cli: Cli, tmp_path: Path):
-    digest = json.loads(cli.ok("operations", "call", "crypto.hash", "--set", "text=hello").out)["digest"]
+    digest = json.loads(cli.ok("operations", "call", "crypto.hash", "--set", "data=hello").out)["hash"]
     assert digest.startswith("2cf24dba")
     (tmp_path / "input.json").write_text('{"path": "a/b.txt", "text": "hi"}')
     cli.ok("operations", "call", "file.write", "--input", f"@{tmp_path / 'input.json'}")

@@ -249,9 +249,9 @@ class Attempts:
     async def _reveal(self, live: LiveRun, work: Effect) -> tuple[JsonObject, Masker]:
         """The parameters with their secrets, and a masker that knows these and no others: another's secret may be a common word."""
         names = sorted(secret_names(work.parameters))
-        if not names:
-            return work.parameters, NO_SECRETS
         masker = Masker()
+        if not names:
+            return work.parameters, masker  # the operation may come to know secrets of its own, such as a token
         target = live.state.program.targets.get(work.name)
         host = None if target is None else target(work.parameters)
         secrets = await self._resolve(live, names, host)

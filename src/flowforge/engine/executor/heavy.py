@@ -196,7 +196,13 @@ class _Child(asyncio.SubprocessProtocol):
             self._transport.send_signal(number)
 
 
-def _tell_death(what: str, code: int | None) -> RetryableError:
+def _tell_death(what: str, code: int | None) -> FatalError | RetryableError:
+    if code == -signal.SIGABRT:
+        # How libraries in Rust and C++ end their process when they get no memory.
+        message = (
+            f"The process of {what} ended itself, most likely for want of memory; split the data, or raise LIMIT_PARSER_MEM."
+        )
+        return FatalError(message, code="parser_limit")
     how = f"by the signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"with the code {code}"
     return RetryableError(f"The process of {what} ended {how} before there was a result.", code="worker_died")
 

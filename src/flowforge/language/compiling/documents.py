@@ -85,7 +85,7 @@ def compile_parts(document: JsonObject, reader: Reader, templates: TemplateCompi
         check_input_schema(schema, ("input",), sink)
     outlines = _outline(document, reader)
     defaults = read_defaults(document.get("defaults"), reader.limits.step_timeout_ms)
-    compiler = GraphCompiler(reader, templates, ParameterChecker(sink), defaults)
+    compiler = GraphCompiler(reader, templates, ParameterChecker(sink, reader.check_code), defaults)
     return Compiled(_build_workflow(document, outlines, compiler), outlines)
 
 

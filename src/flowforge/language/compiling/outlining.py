@@ -6,6 +6,7 @@ from typing import Final
 from flowforge.kit.limits import Limits
 from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.language.catalog import Catalog
+from flowforge.language.code_checks import CodeCheck
 from flowforge.language.compiling.edges import connect_steps
 from flowforge.language.compiling.ordering import order_steps
 from flowforge.language.compiling.outline import GraphOutline, Role, StepKind, StepOutline
@@ -31,6 +32,7 @@ class Reader:
     catalog: Catalog
     limits: Limits
     sink: Sink
+    check_code: CodeCheck
 
 
 def count_steps(value: JsonValue) -> int:

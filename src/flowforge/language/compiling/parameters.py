@@ -1,14 +1,14 @@
 """Checks an operation's parameters against its schema, as far as they are known before a run."""
 
 import re
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 import pydantic
 
 from flowforge.kit.values import JsonObject, JsonValue
-from flowforge.language.compiling.templates import is_below
+from flowforge.language.code_checks import CodeCheck
 from flowforge.language.faults import At, Sink
+from flowforge.language.literals import is_above, is_below, list_texts
 from flowforge.language.positions import Path
 from flowforge.language.schema_faults import holds_expression, list_schema_faults, make_validator
 from flowforge.language.shapes import is_expression_text
@@ -29,15 +29,16 @@ _SECRET_VALUE: Final = re.compile(r"(bearer|basic|token)\s+\S+", re.IGNORECASE)
 class ParameterChecker:
     """Checks the calls of one document; a schema is compiled once for all steps that use the operation."""
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: Sink, check_code: CodeCheck) -> None:
         self._sink = sink
+        self._check_code = check_code
         self._validators: dict[str, Draft202012Validator] = {}
 
     def check(self, operation: Operation, parameters: JsonObject, path: Path) -> None:
         """Tells every fault of the parameters that stand at `path`; what an expression will give is left to the run."""
         self._warn_about_secrets(parameters, path)
         self._refuse_body_template(operation, parameters, path)
-        self._refuse_expressions_in_code(operation, parameters, path)
+        self._check_literals(operation, parameters, path)
         schema = operation.parameters_schema
         validator = self._validators.get(operation.name)
         if validator is None:
@@ -69,19 +70,22 @@ class ParameterChecker:
             message = "An expression stands inside a JSON body that is given as text; write the body as values under `json`."
             self._sink.add("body_template", (*path, name), message, suggestion="json")
 
-    def _refuse_expressions_in_code(self, operation: Operation, parameters: JsonObject, path: Path) -> None:
-        """Data must never become code: what an expression gives is handed over beside it."""
+    def _check_literals(self, operation: Operation, parameters: JsonObject, path: Path) -> None:
+        """Code must be readable, and data must never become code: what an expression gives is handed over beside it."""
         if not operation.literal_parameters:
             return
-        for inner, text in _list_texts(parameters, ()):
-            if is_expression_text(text) and is_below(inner, operation.literal_parameters):
+        for inner, text in list_texts(parameters, ()):
+            is_code = is_below(inner, operation.literal_parameters)
+            if is_expression_text(text) and (is_code or is_above(inner, operation.literal_parameters)):
                 message = (
                     "This is code, and an expression may not stand in it; hand the value over beside it, as a parameter or input."
                 )
                 self._sink.add("expr_not_allowed", (*path, *inner), message)
+            elif is_code and (fault := self._check_code(operation, str(inner[0]), text)):
+                self._sink.add(fault.code, (*path, *inner), fault.message)
 
     def _warn_about_secrets(self, parameters: JsonObject, path: Path) -> None:
-        for inner, text in _list_texts(parameters, path):
+        for inner, text in list_texts(parameters, path):
             if is_pasted_secret(inner, text):
                 message = (
                     "This looks like a plain secret; store it with `flowforge secrets set NAME` and write ${{ secrets.NAME }}."
@@ -97,17 +101,6 @@ def is_pasted_secret(path: Path, text: str) -> bool:
         return False
     names = [part for part in path[-2:] if isinstance(part, str)]
     return any(_SECRET_NAME.search(name) for name in names) or _SECRET_VALUE.fullmatch(text) is not None
-
-
-def _list_texts(value: JsonValue, path: Path) -> Iterator[tuple[Path, str]]:
-    if isinstance(value, str):
-        yield path, value
-    elif isinstance(value, dict):
-        for name, item in value.items():
-            yield from _list_texts(item, (*path, name))
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _list_texts(item, (*path, index))
 
 
 def _keep_known_path(value: JsonValue, location: tuple[int | str, ...]) -> Path:

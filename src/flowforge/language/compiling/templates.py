@@ -25,6 +25,7 @@ from flowforge.language.expressions import (
 )
 from flowforge.language.expressions import Limits as ExpressionLimits
 from flowforge.language.faults import Sink
+from flowforge.language.literals import is_below
 from flowforge.language.positions import Path
 from flowforge.language.pure_functions import list_pure_functions
 from flowforge.language.schema_faults import holds_expression
@@ -49,12 +50,6 @@ class Rules:
 PLAIN: Final = Rules()
 KIND_UNKNOWN: Final = Rules(allows_all_secrets=True)
 """For parameters of which nothing is known, because the kind is not: that is told already."""
-
-
-def is_below(path: Path, names: frozenset[str]) -> bool:
-    """Whether the value at the path, or an object around it, has one of the dotted names; a list's index is left out of them."""
-    parts = [part for part in path if isinstance(part, str)]
-    return any(parts[: name.count(".") + 1] == name.split(".") for name in names)
 
 
 class TemplateCompiler:

@@ -37,6 +37,6 @@ def test_operations_of_a_page_are_sound(block: Block, tmp_path: Path):
     operations = [value for value in vars(load(block, tmp_path)).values() if isinstance(value, Operation)]
     assert operations
     for operation in operations:
-        assert operation.name in render_reference(operation)
+        assert operation.title in render_reference(operation)
         for example in operation.examples if operation.is_pure else ():
             assert call_pure(operation, example.parameters) == example.result

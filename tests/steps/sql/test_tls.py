@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from select import select
 
 import pytest
 import trustme
@@ -55,10 +56,7 @@ def run_proxy(desk: Desk, certified: str) -> Generator[Proxy]:
             with suppress(OSError, EOFError):
                 outer = greet(outer, inner, context)
                 with outer:
-                    back = threading.Thread(target=pump, args=(inner, outer))
-                    back.start()
-                    pump(outer, inner)
-                    back.join()
+                    relay(outer, inner)
 
     def accept() -> None:
         with suppress(OSError):  # the listener was shut
@@ -76,12 +74,18 @@ def run_proxy(desk: Desk, certified: str) -> Generator[Proxy]:
             thread.join()
 
 
-def pump(source: socket.socket, target: socket.socket) -> None:
-    with suppress(OSError):
-        while data := source.recv(65_536):
-            target.sendall(data)
-    with suppress(OSError):
-        target.shutdown(socket.SHUT_RDWR)
+def relay(outer: socket.socket, inner: socket.socket) -> None:
+    """Both ways, in one thread: a TLS socket must not be read and written at once."""
+    while True:
+        has_rest = isinstance(outer, ssl.SSLSocket) and outer.pending() > 0
+        ready = [outer] if has_rest else select([outer, inner], [], [], 10)[0]
+        for source in ready:
+            data = source.recv(65_536)
+            if not data:
+                return
+            (inner if source is outer else outer).sendall(data)
+        if not ready:
+            return
 
 
 def read_exactly(source: socket.socket, size: int) -> bytes:

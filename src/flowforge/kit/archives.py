@@ -325,11 +325,16 @@ class _Stream:
     """A sink as the library wants it: without `tell` it writes sizes behind the content, and never goes back."""
 
     def __init__(self, sink: Sink) -> None:
-        self._sink = sink
+        self._sink: Sink | None = sink
 
     def write(self, data: bytes) -> int:
-        self._sink.write(bytes(data))
+        if self._sink is not None:
+            self._sink.write(bytes(data))
         return len(data)
+
+    def let_go(self) -> None:
+        """What is still written goes nowhere."""
+        self._sink = None
 
     def flush(self) -> None:
         """Nothing is held back."""
@@ -341,7 +346,8 @@ class ArchiveWriter:
     def __init__(self, sink: Sink, compression: Compression, level: int) -> None:
         self._method = zipfile.ZIP_DEFLATED if compression == "deflate" else zipfile.ZIP_STORED
         self._level = level
-        self._archive = zipfile.ZipFile(cast("BinaryIO", _Stream(sink)), "w", self._method)
+        self._stream = _Stream(sink)
+        self._archive = zipfile.ZipFile(cast("BinaryIO", self._stream), "w", self._method)
 
     def add_file(self, path: str, file: BinaryIO, size_bytes: int) -> int:
         """Adds a file of about the given size, which decides on the form for large ones; how many bytes it was."""
@@ -373,8 +379,9 @@ class ArchiveWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_error: object) -> None:
-        if kind is None:
-            self._archive.close()
+        if kind is not None:
+            self._stream.let_go()  # the library writes the directory when it closes, at the latest when it is collected
+        self._archive.close()
 
 
 def gzip_pieces(file: BinaryIO, sink: Sink, level: int) -> int:

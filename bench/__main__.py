@@ -15,14 +15,17 @@ from pathlib import Path
 from typing import Final
 
 from bench import workloads
+from bench.data import measure_calls, measure_large_csv
 from bench.engine_adapter import EngineUnderTest, open_engine_under_test
 from bench.floor import Floor, open_floor
+from bench.guard import measure_guard_us
 from bench.peer import PeerProcess, open_peer
 from bench.report import Results, Subject, render_table, write_page
+from bench.scripts import LANGUAGES, measure_cold_script_ms, measure_warm_script_ms
 from bench.sizes import QUICK, Sizes
 
 ROOT: Final = Path(__file__).parents[1]
-ALL: Final = ("W1", "W2", "W4", "W5", "W6", "W7")
+ALL: Final = ("W1", "W2", "W4", "W5", "W6", "W7", "W9")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +110,26 @@ async def run_w7(session: Session) -> None:
     results.add("W7 list", Subject.ENGINE, list_ms)
 
 
-RUNNERS: Final = {"W1": run_w1, "W2": run_w2, "W4": run_w4, "W5": run_w5, "W6": run_w6, "W7": run_w7}
+async def run_w9(session: Session) -> None:
+    sizes, results = session.sizes, session.results
+    for cost in await asyncio.to_thread(measure_calls, sizes.w9_rounds):
+        results.add(f"W9 {cost.name}", Subject.ENGINE, cost.operation_ms)
+        results.add(f"W9 {cost.name}", Subject.FLOOR, cost.library_ms)
+    large = await asyncio.to_thread(measure_large_csv, session.folder / "large", sizes.w9_csv_mib)
+    results.add("W9 large csv memory", Subject.ENGINE, large.peak_mib)
+    results.add("W9 large csv time", Subject.ENGINE, large.seconds)
+    for language in LANGUAGES:
+        results.add(f"W9 {language}", Subject.ENGINE, await measure_warm_script_ms(language, sizes.w9_probes))
+        results.add(f"W9 {language} cold", Subject.ENGINE, await measure_cold_script_ms(language, max(sizes.w9_probes // 30, 1)))
+    results.add("W9 guard", Subject.ENGINE, await measure_guard_us(sizes.w9_rounds))
+
+
+RUNNERS: Final = {"W1": run_w1, "W2": run_w2, "W4": run_w4, "W5": run_w5, "W6": run_w6, "W7": run_w7, "W9": run_w9}
 
 
 @asynccontextmanager
 async def open_session(folder: Path, sizes: Sizes, peer_python: Path | None) -> AsyncGenerator[Session]:
-    for name in ("engine", "floor", "peer", "fresh", "empty-store"):
+    for name in ("engine", "floor", "peer", "fresh", "empty-store", "large"):
         shutil.rmtree(folder / name, ignore_errors=True)
     with ExitStack() as stack:
         floor = stack.enter_context(open_floor(folder / "floor"))

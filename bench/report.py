@@ -58,6 +58,17 @@ FIGURES: Final = (
     Figure("W7 steps", "{w7_steps} steps in one run: cost at the end ÷ at the beginning", "times", "all durable", 1.2),
     Figure("W7 start", "start in a store of {w7_store_runs} runs ÷ in an empty one, p50", "times", "1 durable", 1.5),
     Figure("W7 list", "the list of runs in that store, p50", "ms", "-", 50),
+    Figure("W9 hash", "`crypto.hash` of 1 MiB; floor: the library called directly", "ms", "a pure call", floor_ratio=1.5),
+    Figure("W9 value to csv", "`data.convert` of 1 MiB of rows; floor: as above", "ms", "a pure call", floor_ratio=1.5),
+    Figure("W9 json to csv", "`data.convert` of 1 MiB of JSON text", "ms", "a pure call", floor_ratio=1.5),
+    Figure("W9 csv to json", "`data.convert` of 0.7 MiB of CSV text", "ms", "a pure call", floor_ratio=1.5),
+    Figure("W9 large csv memory", "a CSV file of {w9_csv_mib} MiB to NDJSON: memory of the process", "MiB", "a file", 200),
+    Figure("W9 large csv time", "the same: time", "s", "a file"),
+    Figure("W9 javascript", "a call of `script.javascript`, warm, p50", "ms", "a script", 1),
+    Figure("W9 javascript cold", "the same with the start of its process", "ms", "a script", 100),
+    Figure("W9 python", "a call of `script.python`, warm, p50", "ms", "a script", 2),
+    Figure("W9 python cold", "the same with the start of its process", "ms", "a script", 100),
+    Figure("W9 guard", "the egress guard's part of a call", "µs", "-", 50),
 )
 
 

@@ -13,6 +13,7 @@ _SOURCES: Final[dict[Language, str]] = {
     "javascript": "return { total: input.lines.reduce((sum, line) => sum + line.price * line.quantity, 0) }",
     "python": "{'total': sum(line['price'] * line['quantity'] for line in input['lines'])}",
 }
+LANGUAGES: Final = tuple(_SOURCES)
 _INPUT: Final[JsonValue] = {"lines": [{"price": price, "quantity": 2} for price in range(20)]}
 _TOTAL: Final[JsonValue] = {"total": 380}
 

@@ -22,6 +22,9 @@ class Sizes:
     w7_inner: int = 100
     w7_store_runs: int = 1_000_000
     w7_probes: int = 200
+    w9_rounds: int = 5
+    w9_csv_mib: int = 100
+    w9_probes: int = 300
     peer_rounds: int = 5
 
 
@@ -40,5 +43,8 @@ QUICK: Final = Sizes(
     w7_inner=10,
     w7_store_runs=200,
     w7_probes=3,
+    w9_rounds=1,
+    w9_csv_mib=1,
+    w9_probes=2,
     peer_rounds=1,
 )

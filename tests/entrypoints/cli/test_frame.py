@@ -77,6 +77,21 @@ def test_wrong_usage_is_told_in_a_sentence(cli: Cli, args: list[str], told: str)
     assert told in str(said.error["message"])
 
 
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["operations", "call", "crypto.encode", "--set", "data=a\udcff"],
+        ["operations", "call", "crypto.encode", "--input", '{"data": "a\udcff"}'],
+        ["operations", "call", "crypto.encode", "--input", '{"data": "\\ud800"}'],
+        ["variables", "set", "NAME", "a\udcff"],
+    ],
+)
+def test_text_that_is_no_unicode_is_wrong_usage(cli: Cli, args: list[str]):
+    """Bytes of an argument that are no UTF-8 arrive as halves of surrogate pairs."""
+    said = cli(*args)
+    assert (said.code, said.out, said.error["code"]) == (2, "", "BAD_REQUEST")
+
+
 def test_group_without_command_shows_its_help(cli: Cli):
     said = cli("runs")
     assert said.code == 2

@@ -78,9 +78,13 @@ def _check_unicode(text: str, option: str) -> str:
 
 
 def read_loose(text: str, limits: Limits) -> JsonValue:
-    """A value that is JSON where it can be read as such, and text otherwise: `3`, `true`, `{"a": 1}`, `plain words`."""
+    """A value that is JSON where it can be read as such, and text otherwise: `3`, `true`, `{"a": 1}`, `plain words`.
+
+    Raises:
+        UsageError: it is no text.
+    """
     try:
-        return decode_untrusted(text.encode(), limits)
+        return decode_untrusted(_check_unicode(text, "The value").encode(), limits)
     except JsonRefusedError:
         return text
 

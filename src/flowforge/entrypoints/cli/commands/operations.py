@@ -154,15 +154,19 @@ def _call(frame: Frame, name: str, parameters: JsonValue, files: Mapping[str, st
     settings = frame.load_settings()
     operation = Toolbox(settings).registry.get(name)
     installation = open_installation(settings)
-    try:
-        for path, source in files.items():
-            parameters = set_value(parameters, path, store_file(installation.objects, source), "--file")
-        result = asyncio.run(call_operation(installation, operation, parameters, _make_log_writer(frame)))
-        if save:
-            save_file(installation.objects, result, save)
-        return result
-    finally:
-        installation.close()
+
+    async def call_and_close(given: JsonValue) -> JsonValue:
+        try:
+            return await call_operation(installation, operation, given, _make_log_writer(frame))
+        finally:
+            await installation.aclose()
+
+    for path, source in files.items():
+        parameters = set_value(parameters, path, store_file(installation.objects, source), "--file")
+    result = asyncio.run(call_and_close(parameters))
+    if save:
+        save_file(installation.objects, result, save)
+    return result
 
 
 def _make_log_writer(frame: Frame) -> LogWriter:

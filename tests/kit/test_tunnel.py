@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 from tests.support.network import PUBLIC_ADDRESS, World
-from tests.support.s3 import make_tunnel
+from tests.support.proxies import serve_proxy
 from tests.support.servers import EffectServer, Reply, serve_http
 
 from flowforge.kit.egress import EgressFault
@@ -31,7 +31,7 @@ def world(server: EffectServer) -> World:
 @pytest.fixture
 async def tunnel(world: World) -> AsyncGenerator[EgressTunnel]:
     client = world.make_client()
-    made = make_tunnel(world, client)
+    made = EgressTunnel(client)
     yield made
     await made.aclose()
     await client.aclose()
@@ -179,7 +179,7 @@ async def test_a_server_that_breaks_off_ends_the_connection(tunnel: EgressTunnel
 
 async def test_closing_cuts_what_is_on_the_way_and_may_come_first(world: World):
     client = world.make_client()
-    tunnel = make_tunnel(world, client)
+    tunnel = EgressTunnel(client)
     await tunnel.aclose()
     async with tunnel.open_passage(HOST, 443) as passage:
         reader, writer = await asyncio.open_connection("127.0.0.1", passage.proxy_port)
@@ -191,3 +191,20 @@ async def test_closing_cuts_what_is_on_the_way_and_may_come_first(world: World):
         with pytest.raises(OSError, match="Connect call failed"):
             await asyncio.open_connection("127.0.0.1", passage.proxy_port)
     await client.aclose()
+
+
+async def test_net_17_the_tunnel_goes_through_the_proxy_that_is_set(world: World, server: EffectServer):
+    server.on("/x", Reply(200, (("Connection", "close"),), b"answer"))
+    async with serve_proxy({80: server.port}) as proxy:
+        client = world.make_client(proxy=proxy.url)
+        tunnel = EgressTunnel(client)
+        async with tunnel.open_passage(HOST, 80) as passage:
+            reader, writer = await asyncio.open_connection("127.0.0.1", passage.proxy_port)
+            head = f"GET http://{HOST}/x HTTP/1.1\r\nHost: {HOST}\r\nProxy-Authorization: {authorize(passage)}\r\n\r\n"
+            writer.write(head.encode())
+            answer = await asyncio.wait_for(reader.readuntil(b"answer"), 10)
+            writer.close()
+        await tunnel.aclose()
+        await client.aclose()
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert [head.split("\r\n")[0] for head in proxy.heads] == [f"CONNECT {HOST}:80 HTTP/1.1"]

@@ -6,7 +6,6 @@ import threading
 from collections.abc import AsyncGenerator, Generator, Iterable, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 from unittest import mock
 from urllib.request import Request, urlopen
@@ -18,8 +17,6 @@ from tests.support.attempts import Attempts, make_services
 from tests.support.network import PUBLIC_ADDRESS, World
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from flowforge.kit.egress import EgressClient
-from flowforge.kit.egress.proxy import Streams
 from flowforge.kit.egress.tunnel import EgressTunnel
 from flowforge.kit.limits import Limits
 from flowforge.kit.values import JsonObject
@@ -86,15 +83,6 @@ def _send(method: str, port: int, path: str, tls: ssl.SSLContext | None) -> None
         answer.read()
 
 
-def make_tunnel(world: World, client: EgressClient) -> EgressTunnel:
-    """One whose connections end where the world leads them."""
-
-    async def dial(address: str, port: int) -> Streams:
-        return await world.connect(ip_address(address), port, None, address)
-
-    return EgressTunnel(client, dial=dial)
-
-
 @dataclass
 class Bucket:
     """The bucket of a test, and all that calls need."""
@@ -136,7 +124,7 @@ async def open_trusted_bucket(folder: Path) -> AsyncGenerator[Bucket]:
 @asynccontextmanager
 async def _open_attempts(folder: Path, world: World, allow: Sequence[str], limits: Limits | None) -> AsyncGenerator[Attempts]:
     client = world.make_client(allow, limits=limits)
-    tunnel = make_tunnel(world, client)
+    tunnel = EgressTunnel(client)
     try:
         yield Attempts({**make_services(folder, client), EgressTunnel: tunnel}, limits=limits)
     finally:

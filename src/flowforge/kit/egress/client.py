@@ -15,6 +15,7 @@ from flowforge.kit.limits import Limits
 if TYPE_CHECKING:
     from flowforge.kit.egress.exchanges import Exchanges
     from flowforge.kit.egress.network import Network
+    from flowforge.kit.egress.proxy import Streams
     from flowforge.kit.egress.streams import EgressStream
 
 
@@ -110,6 +111,14 @@ class EgressClient:
             EgressError: `url_invalid`, `egress_denied`, `port_denied`, `connection_failed` (no such host), `http_timeout`.
         """
         return await self._open_once().find_addresses(host, port, usual_ports)
+
+    async def dial(self, host: str, port: int) -> "Streams":
+        """A connection to a web server, for who speaks with it himself; judged as a request is, and through EGRESS_PROXY if it is set.
+
+        Raises:
+            EgressError: `url_invalid`, `egress_denied`, `port_denied`, `connection_failed`, `http_timeout`.
+        """
+        return await self._open_once().dial(host, port)
 
     async def aclose(self) -> None:
         if self._exchanges is not None:

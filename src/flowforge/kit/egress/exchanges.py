@@ -27,7 +27,7 @@ from flowforge.kit.egress.messages import (
 )
 from flowforge.kit.egress.network import Dialer, Network
 from flowforge.kit.egress.policy import EgressPolicy
-from flowforge.kit.egress.proxy import Proxy
+from flowforge.kit.egress.proxy import Proxy, Streams
 from flowforge.kit.egress.streams import Body, EgressStream
 from flowforge.kit.egress.tls import TlsContexts, TlsWishes
 from flowforge.kit.egress.urls import Target, join_target, parse_endpoint, parse_target
@@ -83,6 +83,9 @@ class Exchanges:
     async def find_addresses(self, host: str, port: int, usual_ports: frozenset[int]) -> list[str]:
         target = parse_endpoint(host, port)
         return [str(address) for address in await self._dialer.find_addresses(target, usual_ports)]
+
+    async def dial(self, host: str, port: int) -> Streams:
+        return await self._dialer.dial(parse_endpoint(host, port))
 
     async def send(self, request: EgressRequest) -> EgressResponse:
         allowance = TimeAllowance(self._limits.http_total_ms)

@@ -62,8 +62,8 @@ def _invalid() -> ValidationError:
     return ValidationError(message, [Detail(field="EGRESS_PROXY", message=message, code="egress_proxy_invalid")])
 
 
-async def open_tunnel(proxy: Proxy, streams: Streams, target: "Target", tls: ssl.SSLContext) -> Streams:
-    """Has the proxy connect to the target, and begins TLS with the target through it.
+async def open_tunnel(proxy: Proxy, streams: Streams, target: "Target", tls: ssl.SSLContext | None) -> Streams:
+    """Has the proxy connect to the target, and begins TLS with the target through it, if there is to be some.
 
     Raises:
         EgressError: `connection_failed`, with the proxy's name.
@@ -82,7 +82,8 @@ async def open_tunnel(proxy: Proxy, streams: Streams, target: "Target", tls: ssl
     except (asyncio.IncompleteReadError, OSError):
         raise proxy.blame("closed the connection") from None
     _check_answer(proxy, head)
-    await writer.start_tls(tls, server_hostname=target.host)
+    if tls is not None:
+        await writer.start_tls(tls, server_hostname=target.host)
     return streams
 
 

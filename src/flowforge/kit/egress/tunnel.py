@@ -8,7 +8,7 @@ import asyncio
 import hmac
 import secrets
 from base64 import b64encode
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -16,13 +16,8 @@ from urllib.parse import urlsplit
 
 from flowforge.kit.egress.client import EgressClient
 from flowforge.kit.egress.errors import EgressError, EgressFault
-from flowforge.kit.egress.policy import PUBLIC_PORTS
+from flowforge.kit.egress.proxy import Streams
 
-Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-Dialer = Callable[[str, int], Awaitable[Streams]]
-"""Connects to exactly this address and port. Raises OSError."""
-
-CONNECT_TIMEOUT_S: Final = 10.0
 HEAD_TIMEOUT_S: Final = 10.0
 HEAD_MAX_BYTES: Final = 64 * 1024
 _PIECE_BYTES: Final = 64 * 1024
@@ -72,12 +67,11 @@ class EgressTunnel:
     """Opens passages. Begins to listen at the first one; `aclose` when done. Belongs to one event loop.
 
     Each connection of a passage is judged by the egress client's policy when it is made, the name resolved once, and connected to
-    exactly an address that was judged. `dial` replaces the network.
+    exactly an address that was judged, or through the client's proxy.
     """
 
-    def __init__(self, client: EgressClient, *, dial: Dialer | None = None) -> None:
+    def __init__(self, client: EgressClient) -> None:
         self._client = client
-        self._dial = dial or asyncio.open_connection
         self._server: asyncio.Server | None = None
         self._starting = asyncio.Lock()
         self._passages: dict[str, Passage] = {}
@@ -160,17 +154,7 @@ class EgressTunnel:
     async def _connect(self, passage: Passage, host: str, port: int) -> Streams:
         if (host, port) != (passage.host, passage.port):
             raise EgressError(EgressFault.DENIED, f"{host}:{port} is not where this connection was to go; it is refused.")
-        addresses = await self._client.find_addresses(host, port, usual_ports=PUBLIC_PORTS)
-        last_error: OSError | None = None
-        for address in addresses:
-            try:
-                async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                    return await self._dial(address, port)
-            except TimeoutError:
-                raise EgressError(EgressFault.TIMEOUT, f"{host}:{port} could not be connected to in time.") from None
-            except OSError as error:
-                last_error = error
-        raise EgressError(EgressFault.CONNECTION_FAILED, f"{host}:{port} could not be connected to ({last_error}).")
+        return await self._client.dial(host, port)
 
 
 def _parse_head(data: bytes) -> _Head:

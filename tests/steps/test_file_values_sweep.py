@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -56,7 +58,7 @@ PLACES: Mapping[str, list[JsonObject]] = {
     "data.pivot": [{**ROWS, "rows": "a", "columns": "b", "measure": {"function": "count"}}],
     "data.query": [{"file": FILE, "query": "a"}],
     "data.rename": [{**ROWS, "fields": {"a": "b"}}],
-    "data.sample": [{**ROWS, "size": 1}],
+    "data.sample": [{**ROWS, "count": 1}],
     "data.sort": [{**ROWS, "by": "a"}],
     "data.unflatten": [ROWS],
     "data.unique": [ROWS],
@@ -158,3 +160,27 @@ def test_a07_each_parameter_that_takes_a_file_is_swept():
 def takes_file(operation: Operation) -> bool:
     fields = [(name, field) for model in list_models(operation.parameters) for name, field in model.model_fields.items()]
     return bool(operation.file_parameters) or any(name == "file" or IS_FILE in field.metadata for name, field in fields)
+
+
+@pytest.mark.parametrize(("operation", "parameters"), CALLS)
+async def test_a13_what_runs_when_it_is_loaded_is_never_loaded(operation: Operation, parameters: JsonObject, tmp_path: Path):
+    """Objects of Python that make a file when they are unpacked: as a pickle, in YAML, and as the text of either in JSON."""
+    canary = tmp_path / "made-by-loading"
+    command = f"touch {canary}"
+    payloads = (
+        f"cos\nsystem\n(S'{command}'\ntR.".encode(),
+        f"!!python/object/apply:os.system ['{command}']\n".encode(),
+        json.dumps([{"py/reduce": [{"py/function": "os.system"}, {"py/tuple": [command]}]}]).encode(),
+        f"a\n__import__('os').system('{command}')\n".encode(),
+    )
+    async with open_world(operation, tmp_path) as attempts:
+        store = attempts.services[ObjectStore]
+        assert isinstance(store, ObjectStore)
+        media_types = ("application/x-python-serialize", "application/yaml", "application/json", "text/csv")
+        for payload, media_type in product(payloads, media_types):
+            value = store.put(payload, name="payload", media_type=media_type).to_json()
+            given = fill_in({name: item for name, item in parameters.items() if name != "from"}, value)
+            assert isinstance(given, dict)
+            with suppress(AttemptError):
+                await attempts.call(operation, given)
+            assert not canary.exists()

@@ -16,7 +16,6 @@ from tests.support.clock import ManualClock
 from tests.support.connections import watch_connections
 from tests.support.modules import list_modules, parse_module
 from tests.support.network import PUBLIC_ADDRESS, World
-from tests.support.s3 import make_tunnel
 
 from flowforge.kit.egress.tunnel import EgressTunnel
 from flowforge.kit.limits import Limits
@@ -155,7 +154,7 @@ async def open_network(folder: Path) -> AsyncGenerator[tuple[Attempts, World]]:
     for name, addresses in NAMES.items():
         world.names.set(name, addresses)
     client = world.make_client()
-    tunnel = make_tunnel(world, client)
+    tunnel = EgressTunnel(client)
     pool = SandboxPool(Limits(), size=1)
     clock = ManualClock()
     services = make_services(folder, client)

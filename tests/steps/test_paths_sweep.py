@@ -53,7 +53,7 @@ PLACES: Mapping[str, list[JsonObject]] = {
         {"path": "inside.txt", "to": PATH, "to_root": "other", "mode": "replace"},
     ],
     "file.create_folder": [{"path": PATH}],
-    "file.delete": [{"path": PATH, "recursive": True, "missing_ok": True}],
+    "file.delete": [{"path": PATH, "recursive": True, "missing": "skip"}],
     "file.gunzip": [{"path": PATH, "to": "out"}, {"path": "inside.gz", "to": PATH, "mode": "replace"}],
     "file.gzip": [{"path": PATH, "to": "out"}, {"path": "inside.txt", "to": PATH, "mode": "replace"}],
     "file.list": [{"path": PATH}, {"path": PATH, "recursive": True}],
@@ -69,7 +69,7 @@ PLACES: Mapping[str, list[JsonObject]] = {
     "file.zip": [{"paths": [PATH], "to": "out"}, {"paths": ["inside.txt"], "to": PATH, "mode": "replace"}],
     "http.download": [{"url": URL, "path": PATH, "mode": "replace"}],
     "http.upload": [{"url": URL, "path": PATH}, {"url": URL, "path": PATH, "protocol": "tus"}],
-    "object.get": [{"store": STORE, "key": "orders/42.json", "to": PATH, "mode": "replace"}],
+    "object.get": [{"store": STORE, "key": "orders/42.json", "path": PATH, "mode": "replace"}],
     "object.put": [{"store": STORE, "key": "x", "path": PATH}],
     "sql.batch": [{"database": PATH, "statements": [{"statement": "CREATE TABLE a (b)"}]}],
     "sql.execute": [{"database": PATH, "statement": "CREATE TABLE a (b)"}],
@@ -147,7 +147,7 @@ async def test_a08_a_path_that_leads_out_is_denied_and_nothing_is_touched(
         for escape in ESCAPES:
             path = escape.replace("{folder}", str(tmp_path))
             if operation.name.startswith("sql."):
-                path = f"sqlite://work/{quote(path)}?mode=create"
+                path = f"sqlite://other/{quote(path)}?mode=create"
             given = fill_in(parameters, path)
             assert isinstance(given, dict)
             codes[escape] = await find_code(attempts, operation, given)
@@ -163,7 +163,7 @@ async def test_a08_a_path_that_leads_out_is_denied_and_nothing_is_touched(
 async def test_a08_a_root_that_is_not_configured_is_told(operation: Operation, parameters: JsonObject, tmp_path: Path):
     async with open_world(operation, tmp_path) as attempts:
         attempts.services[FileRoots] = FileRoots([])
-        path = "sqlite://work/x" if operation.name.startswith("sql.") else "x"
+        path = "sqlite://other/x" if operation.name.startswith("sql.") else "x"
         given = fill_in(parameters, path)
         assert isinstance(given, dict)
         assert await find_code(attempts, operation, given) == "root_unknown"

@@ -16,7 +16,7 @@ from flowforge.operations.definition import (
     OperationContext,
     RetryableError,
 )
-from flowforge.operations.models import IS_FILE, IS_LITERAL, IS_URL, MAY_SECRET, FileInput, StrictModel
+from flowforge.operations.models import IS_FILE, IS_LITERAL, IS_URL, MAY_SECRET, FileInput, StrictModel, require_one
 from flowforge.operations.registry import Registry
 
 __all__ = [
@@ -39,4 +39,5 @@ __all__ = [
     "RetryableError",
     "StrictModel",
     "operation",
+    "require_one",
 ]

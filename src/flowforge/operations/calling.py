@@ -14,6 +14,7 @@ from flowforge.kit.limits import Limits
 from flowforge.kit.masking import Masker
 from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.operations.definition import AttemptError, Exit, FatalError, Operation, OperationContext, RetryableError
+from flowforge.operations.faults import list_faults
 from flowforge.operations.masking import NO_SECRETS, mask_value
 
 DEFAULT_LIMITS: Final = Limits()
@@ -26,14 +27,24 @@ class InvalidParametersError(FatalError):
     """The parameters do not fit the operation's model; `faults` names each field by its dotted path."""
 
     def __init__(self, operation: Operation, faults: tuple[Detail, ...]) -> None:
-        told = "; ".join(f"{fault.field or 'the whole'}: {fault.message}" for fault in faults[:5])
+        told = "; ".join(_tell(fault) for fault in faults[:5])
         more = f"; and {len(faults) - 5} more" if len(faults) > 5 else ""
         super().__init__(
-            f"The parameters do not fit {operation.name}: {told}{more}.",
+            f"The parameters do not fit {operation.name}: {told.rstrip('.')}{more}.",
             code="invalid_parameters",
-            details=[{"field": fault.field, "message": fault.message, "code": fault.code} for fault in faults],
+            details=[_describe(fault) for fault in faults],
         )
         self.faults = faults
+
+
+def _tell(fault: Detail) -> str:
+    guess = "" if fault.suggestion is None else f" (did you mean {fault.suggestion}?)"
+    return f"{fault.field or 'the whole'}: {fault.message}{guess}"
+
+
+def _describe(fault: Detail) -> JsonObject:
+    described: JsonObject = {"field": fault.field, "message": fault.message, "code": fault.code}
+    return described if fault.suggestion is None else described | {"suggestion": fault.suggestion}
 
 
 def validate_parameters(operation: Operation, value: JsonValue) -> BaseModel:
@@ -45,39 +56,7 @@ def validate_parameters(operation: Operation, value: JsonValue) -> BaseModel:
     try:
         return operation.parameters.__pydantic_validator__.validate_python(value)
     except pydantic.ValidationError as error:
-        raise InvalidParametersError(operation, list_faults(error)) from None
-
-
-def list_faults(error: pydantic.ValidationError) -> tuple[Detail, ...]:
-    """Pydantic's faults as ours: dotted field, message, and the code `invalid_parameters` or the validator's own."""
-    return tuple(
-        Detail(field=_format_location(fault["loc"]), message=_word(fault["type"], fault["msg"]), code=_code_of(fault["type"]))
-        for fault in error.errors(include_url=False, include_input=False, include_context=False)
-    )
-
-
-def _format_location(location: tuple[int | str, ...]) -> str:
-    text = ""
-    for part in location:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}"
-    return text.removeprefix(".")
-
-
-def _word(fault_type: str, message: str) -> str:
-    match fault_type:
-        case "extra_forbidden":
-            return "there is no such parameter"
-        case "missing":
-            return "this parameter is required"
-        case _:
-            return message.removeprefix("Value error, ")
-
-
-_OWN_CODES: Final = frozenset({"header_reserved", "header_invalid", "scheme", "egress_denied"})
-
-
-def _code_of(fault_type: str) -> str:
-    return fault_type if fault_type in _OWN_CODES else "invalid_parameters"
+        raise InvalidParametersError(operation, list_faults(error, value, operation.parameters_schema)) from None
 
 
 def run_pure(operation: Operation, parameters: BaseModel, limits: Limits = DEFAULT_LIMITS) -> Outcome:

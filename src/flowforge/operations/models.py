@@ -1,6 +1,6 @@
 """Pydantic ground for parameters and results, and the marks that a field can carry."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, get_args, get_origin
 
@@ -18,6 +18,21 @@ class StrictModel(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+
+def require_one(model: BaseModel, *names: str, null_counts: Collection[str] = ()) -> None:
+    """For validators: exactly one of the fields is given. A null counts as given only in the fields of `null_counts`.
+
+    Raises:
+        ValueError: none of them is given, or several.
+    """
+    given = [
+        name for name in names if getattr(model, name) is not None or (name in null_counts and name in model.model_fields_set)
+    ]
+    if len(given) != 1:
+        fields = type(model).model_fields
+        shown = [fields[name].alias or name for name in names]
+        raise ValueError(f"give exactly one of {', '.join(shown[:-1])} and {shown[-1]}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,15 +74,35 @@ def _join_lines(text: str) -> str:
 
 
 def _render_parameters(operation: Operation) -> str:
-    schema = operation.parameters_schema
-    rows = list(_list_fields(schema, schema, ""))
+    rows = list(list_fields(operation.parameters_schema))
     return _render_table(("Parameter", "Type", "Default", "Meaning"), rows) if rows else "None."
 
 
 def _render_result(operation: Operation) -> str:
-    schema = operation.result_schema
-    rows = [(name, kind, meaning) for name, kind, _, meaning in _list_fields(schema, schema, "")]
-    return _render_table(("Field", "Type", "Meaning"), rows) if rows else "Any JSON value."
+    rows = [(name, kind, meaning) for name, kind, _, meaning in list_fields(operation.result_schema)]
+    return _render_table(("Field", "Type", "Meaning"), rows) if rows else name_result(operation)
+
+
+def name_result(operation: Operation) -> str:
+    """A sentence about a result that is no object with fields of its own: of which types the examples show it."""
+    kinds = dict.fromkeys(_name_kind(example.result) for example in operation.examples)
+    return f"The value itself: {' or '.join(kinds)}, as in the examples." if kinds else "Any JSON value."
+
+
+def _name_kind(value: JsonValue) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a text"
+        case list():
+            return "a list"
+        case _:
+            return "a file value" if value.keys() == {"$file"} else "an object"
 
 
 def _render_errors(errors: Sequence[ErrorCode]) -> str:
@@ -110,8 +130,15 @@ def _render_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
 
 
+def list_fields(schema: JsonObject) -> Iterator[tuple[str, str, str, str]]:
+    """Name, type, default (`required` where there is none) and meaning of each field of the schema, in Markdown.
+
+    Fields of objects inside stand below their own, as `csv.header` or `items[].name`.
+    """
+    yield from _list_fields(schema, schema, "")
+
+
 def _list_fields(root: JsonObject, schema: JsonObject, prefix: str) -> Iterator[tuple[str, str, str, str]]:
-    """Name, type, default and meaning of each field, those of objects inside below their own."""
     properties = schema.get("properties")
     required = schema.get("required")
     for name, field in properties.items() if isinstance(properties, dict) else ():

@@ -67,7 +67,14 @@ class Registry:
         """Raises NotFoundError when no operation has the name."""
         found = self.find(name)
         if found is None:
-            raise NotFoundError(f"There is no operation {name}; `flowforge operations list` shows those that are installed.")
+            # Start-up cost: only a mistake pays for it.
+            from difflib import get_close_matches
+
+            close = get_close_matches(name, self.names(), n=1)
+            guess = f" Did you mean {close[0]}?" if close else ""
+            raise NotFoundError(
+                f"There is no operation {name}; `flowforge operations list` shows those that are installed.{guess}"
+            )
         return found
 
     def get_source(self, name: str) -> str:

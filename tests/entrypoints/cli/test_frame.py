@@ -190,6 +190,20 @@ def test_run_of_a_file_imports_neither_tables_nor_the_database_toolkit(cli: Cli,
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.mark.parametrize(("arguments", "exit_code"), [(["--version"], 0), (["nonsense"], 2)])
+def test_process_that_has_loaded_obstore_leaves_the_interpreter_standing(arguments: list[str], exit_code: int):
+    """Its threads abort a process whose interpreter is taken down meanwhile; what waits for the end has its turn nevertheless."""
+    code = (
+        "import atexit, sys, types\nfrom flowforge.entrypoints.cli.app import main\n"
+        "class TakenDown:\n    def __del__(self): print('taken down')\n"
+        "kept = TakenDown()\natexit.register(print, 'at the end')\n"
+        f"sys.modules['obstore'] = types.ModuleType('obstore')\nsys.argv = ['flowforge', *{arguments!r}]\nmain()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == exit_code, done.stderr
+    assert done.stdout.splitlines()[-1] == "at the end"
+
+
 def test_every_command_has_the_help_line_that_the_table_says():
     for name, entry in RootGroup.lazy.items():
         command = RootGroup(name="flowforge").get_command(None, name)

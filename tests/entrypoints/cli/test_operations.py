@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -88,3 +91,41 @@ def test_file_that_cannot_be_read_is_named(cli: Cli, option: str):
 def test_net_01_call_is_guarded(cli: Cli):
     said = cli("operations", "call", "http.request", "--input", '{"url": "http://127.0.0.1:8000/"}')
     assert (said.code, said.error["code"]) == (1, "egress_denied")
+
+
+def test_result_is_told_even_where_its_file_cannot_be_saved(cli: Cli, tmp_path: Path):
+    said = cli("operations", "call", "crypto.hash", "--set", "data=a", "--save", str(tmp_path / "x"))
+    assert said.code == 2
+    assert json.loads(said.out)["hash"].startswith("ca978112")
+
+
+@pytest.mark.usefixtures("terminal")
+def test_reference_on_a_terminal_has_types_fields_inside_and_results(cli: Cli):
+    page = cli.ok("operations", "show", "data.convert").out
+    assert "csv.delimiter?" in page
+    assert "json, ndjson, yaml, csv, xml, xlsx, value" in page
+    assert "Result: The value itself: a list or a text or an object" in page
+    assert "gives: " in page
+    assert "result" in cli.ok("operations", "show", "file.gzip").out
+
+
+def test_name_of_an_operation_that_was_probably_meant_is_suggested(cli: Cli):
+    said = cli("operations", "call", "crypto.hsh")
+    assert said.code == 4
+    assert "Did you mean crypto.hash?" in said.err
+
+
+def test_interrupted_call_ends_its_processes_and_says_so(cli: Cli):
+    command = [sys.executable, "-m", "flowforge.entrypoints.cli.app", "--data", str(cli.data), "operations", "call"]
+    process = subprocess.Popen(
+        [*command, "script.javascript", "--set", "source=console.log('begun'); while (true) {}"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    first = process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+    assert (first, process.returncode) == ("info: begun\n", 130)
+    assert said == "Interrupted; what script.javascript had done outside by then stays done.\n"

@@ -228,6 +228,7 @@ def test_interrupted_run_leaves_in_order_and_goes_on_later(cli: Cli, write_workf
         _, err = process.communicate(timeout=15)
     assert process.returncode == 130
     assert f"flowforge runs continue {run_id}" in err
+    assert "Stopping: steps in flight have up to 10 s" in err
     assert "Traceback" not in err
     (workers,) = [row for row in cli.ok("doctor").rows if row["check"] == "workers"]
     assert workers["state"] == "ok"

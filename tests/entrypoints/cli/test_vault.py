@@ -124,6 +124,12 @@ def test_failed_call_says_the_error_of_the_operation(cli: Cli):
     assert (said.code, said.error["code"]) == (1, "file_missing")
     said = cli("operations", "call", "crypto.hash", "--set", "txt=1")
     assert (said.code, said.error["code"]) == (2, "VALIDATION_ERROR")
-    assert said.error["details"] == [{"field": "txt", "message": "there is no such parameter", "code": "invalid_parameters"}]
+    assert said.error["details"] == [
+        {
+            "field": "txt",
+            "message": "there is no such parameter (there are data, file, data_encoding, algorithm, encoding)",
+            "code": "invalid_parameters",
+        }
+    ]
     assert cli("operations", "call", "crypto.hash", "--input", "{").code == 2
     assert cli("operations", "call", "no.such").code == 4

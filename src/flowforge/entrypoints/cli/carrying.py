@@ -152,10 +152,15 @@ def stopping(stop: Callable[[], object]) -> Generator[None]:
             loop.remove_signal_handler(number)
 
 
-async def run_interruptibly(work: Coroutine[None, None, ExitCode]) -> ExitCode:
+async def run_interruptibly(work: Coroutine[None, None, ExitCode], output: Output) -> ExitCode:
     """The work's exit code; INTERRUPTED if a signal stopped it, once it has put everything in order."""
     task = asyncio.create_task(work)
-    with stopping(task.cancel):
+
+    def stop() -> None:
+        output.say(f"Stopping: steps in flight have up to {INTERRUPT_GRACE_MS // 1_000} s to end; Ctrl-C again stops at once.")
+        task.cancel()
+
+    with stopping(stop):
         try:
             return await task
         except asyncio.CancelledError:

@@ -17,10 +17,12 @@ from flowforge.entrypoints.cli.files import save_file, store_file
 from flowforge.entrypoints.cli.frame import Frame, frame_of
 from flowforge.entrypoints.wiring import Toolbox, open_installation
 from flowforge.kit.errors import ValidationError
+from flowforge.kit.objects import ObjectStore
 from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.operations.calling import InvalidParametersError
 from flowforge.operations.context import LogWriter
 from flowforge.operations.definition import AttemptError, Operation
+from flowforge.operations.reference import list_fields, name_result
 
 app = typer.Typer(
     add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="What a step can do: list, reference, call."
@@ -39,6 +41,7 @@ _PARAMETERS = (
     field("default", "default"),
     field("meaning", "description"),
 )
+_RESULT = (field("result", "name", style="bold"), field("type", "type"), field("meaning", "description"))
 
 
 def _summarise(toolbox: Toolbox, operation: Operation) -> JsonObject:
@@ -87,29 +90,30 @@ def show(ctx: typer.Context, name: Annotated[str, typer.Argument(help="Like http
         frame.output.write_line(_describe(toolbox, operation))
         return
     frame.output.write_text(f"{operation.name}  {operation.title} ({operation.nature.value})\n\n{operation.description}\n")
-    frame.output.write_rows(_list_parameters(operation.parameters_schema), _PARAMETERS, empty="It takes no parameters.")
+    frame.output.write_rows(_list_rows(operation.parameters_schema), _PARAMETERS, empty="It takes no parameters.")
+    frame.output.write_text("")
+    if result := _list_rows(operation.result_schema):
+        frame.output.write_rows(result, _RESULT)
+    else:
+        frame.output.write_text(f"Result: {name_result(operation)}")
     for error in operation.errors:
         frame.output.write_text(f"  error {error.code}: {error.meaning}")
     for example in operation.examples:
-        frame.output.write_text(f"\n{example.title}:\n  with: {json.dumps(example.parameters, ensure_ascii=False)}")
+        given, gives = (json.dumps(value, ensure_ascii=False) for value in (example.parameters, example.result))
+        frame.output.write_text(f"\n{example.title}:\n  with:  {given}\n  gives: {gives}")
 
 
-def _list_parameters(schema: JsonObject) -> list[JsonObject]:
-    properties, required = schema.get("properties", {}), schema.get("required", [])
-    if not isinstance(properties, dict) or not isinstance(required, list):
-        return []
-    return [_describe_parameter(name, facts, is_required=name in required) for name, facts in properties.items()]
-
-
-def _describe_parameter(name: str, facts: JsonValue, *, is_required: bool) -> JsonObject:
-    known = facts if isinstance(facts, dict) else {}
-    return {
-        "name": name,
-        "type": known.get("type") or ("one of several" if "anyOf" in known else "any"),
-        "default": known.get("default"),
-        "description": known.get("description"),
-        "required": is_required,
-    }
+def _list_rows(schema: JsonObject) -> list[JsonObject]:
+    return [
+        {
+            "name": name.replace("`", ""),
+            "type": kind.replace("`", ""),
+            "default": "" if default == "required" else default.replace("`", ""),
+            "description": meaning,
+            "required": default == "required",
+        }
+        for name, kind, default, meaning in list_fields(schema)
+    ]
 
 
 @app.command()
@@ -140,17 +144,23 @@ def call(
     limits = frame.load_settings().limits
     parameters = set_paths(read_json(input_, limits, "--input"), set_ or [], limits)
     try:
-        result = _call(frame, name, parameters, read_pairs(file or [], "--file"), save)
+        objects, result = _call(frame, name, parameters, read_pairs(file or [], "--file"))
     except InvalidParametersError as error:
         raise ValidationError(error.message, error.faults) from error
     except AttemptError as error:
         told: JsonObject = {"code": error.code, "message": error.message, "details": error.details}
         frame.output.write_error([f"{name} failed: {error.message} ({error.code})"], {"error": told})
         raise CommandFailedError(ExitCode.FAILED) from error
+    except KeyboardInterrupt:
+        frame.output.say(f"Interrupted; what {name} had done outside by then stays done.")
+        raise CommandFailedError(ExitCode.INTERRUPTED) from None
+    # Told first: where it cannot be saved, what was done is known nevertheless.
     frame.output.write_text(json.dumps(result, ensure_ascii=False, indent=None if frame.output.is_json else 2))
+    if save:
+        save_file(objects, result, save)
 
 
-def _call(frame: Frame, name: str, parameters: JsonValue, files: Mapping[str, str], save: str) -> JsonValue:
+def _call(frame: Frame, name: str, parameters: JsonValue, files: Mapping[str, str]) -> tuple[ObjectStore, JsonValue]:
     settings = frame.load_settings()
     operation = Toolbox(settings).registry.get(name)
     installation = open_installation(settings)
@@ -163,10 +173,7 @@ def _call(frame: Frame, name: str, parameters: JsonValue, files: Mapping[str, st
 
     for path, source in files.items():
         parameters = set_value(parameters, path, store_file(installation.objects, source), "--file")
-    result = asyncio.run(call_and_close(parameters))
-    if save:
-        save_file(installation.objects, result, save)
-    return result
+    return installation.objects, asyncio.run(call_and_close(parameters))
 
 
 def _make_log_writer(frame: Frame) -> LogWriter:

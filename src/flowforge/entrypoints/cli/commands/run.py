@@ -75,7 +75,7 @@ def run(
         finally:
             await installation.aclose()
 
-    code = asyncio.run(run_interruptibly(work()))
+    code = asyncio.run(run_interruptibly(work(), frame.output))
     if code is not ExitCode.SUCCESS:
         raise CommandFailedError(code)
 

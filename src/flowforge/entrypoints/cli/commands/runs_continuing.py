@@ -51,7 +51,7 @@ def continue_(
         finally:
             await installation.aclose()
 
-    code = asyncio.run(run_interruptibly(work()))
+    code = asyncio.run(run_interruptibly(work(), frame.output))
     if code is not ExitCode.SUCCESS:
         raise CommandFailedError(code)
 

@@ -1,7 +1,9 @@
 """Every example of every operation is run, and gives what it says."""
 
+import json
 from pathlib import Path
 
+import jsonschema_rs
 import pytest
 from tests.support.worlds import open_world
 
@@ -56,6 +58,16 @@ def test_the_operation_is_documented_in_full(operation: Operation):
     for error in operation.errors:
         assert f"| `{error.code}` |" in page
     assert described["secret_parameters"] == sorted(operation.secret_parameters)
+
+
+@pytest.mark.parametrize(("operation", "example"), EXAMPLES)
+def test_schemas_and_models_agree_on_the_example(operation: Operation, example: Example):
+    assert jsonschema_rs.is_valid(operation.parameters_schema, example.parameters)
+    assert operation.result is None or jsonschema_rs.is_valid(operation.result_schema, example.result)
+    parameters = validate_parameters(operation, example.parameters)
+    written = parameters.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    assert validate_parameters(operation, written) == parameters
+    assert json.loads(json.dumps(operation.parameters_schema)) == operation.parameters_schema
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)

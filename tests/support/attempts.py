@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
 from tests.support.clock import ManualClock
 
 from flowforge.kit.egress import EgressClient
@@ -12,7 +13,7 @@ from flowforge.kit.masking import Masker
 from flowforge.kit.objects import ObjectStore
 from flowforge.kit.paths import FileRoots
 from flowforge.kit.values import JsonObject, JsonValue
-from flowforge.operations import AttemptContext, Nature, Operation
+from flowforge.operations import AttemptContext, FatalError, Nature, Operation, RetryableError
 from flowforge.operations.calling import call_pure, run_effect, validate_parameters
 
 LogLine = tuple[str, str, JsonObject]
@@ -45,6 +46,20 @@ class Attempts:
 
     def _write(self, level: str, message: str, fields: JsonObject) -> None:
         self.log.append((level, message, fields))
+
+
+async def call(attempts: Attempts, operation: Operation, **parameters: JsonValue) -> JsonObject:
+    """The output of an operation whose result is an object."""
+    output = await attempts.call(operation, parameters)
+    assert isinstance(output, dict)
+    return output
+
+
+async def refuse(attempts: Attempts, operation: Operation, **parameters: JsonValue) -> FatalError | RetryableError:
+    """The error of an attempt that fails."""
+    with pytest.raises((FatalError, RetryableError)) as caught:
+        await attempts.call(operation, parameters)
+    return caught.value
 
 
 def make_services(folder: Path, client: EgressClient | None = None) -> dict[type, object]:

@@ -12,6 +12,12 @@ MASK: Final = "***"
 SHORTEST_MASKED_CHARACTERS: Final = 4
 """A shorter secret would mask half of every text, and is too short to be one."""
 _SHORTEST_BASE64_CHARACTERS: Final = 8
+EXCERPT_MAX_BYTES: Final = 1_024
+
+
+def cut_excerpt(text: str) -> str:
+    """The beginning of a text for people, at most 1 KiB of UTF-8. Mask it before: half of a secret would not be found any more."""
+    return text.encode(errors="replace")[:EXCERPT_MAX_BYTES].decode(errors="ignore")
 
 
 class Masker:

@@ -1,9 +1,9 @@
 """What a connection to the outside can come to, said as errors of a step."""
 
-from datetime import UTC, datetime
 from typing import Final
 
 from flowforge.kit.egress import CircuitOpenError, EgressError, EgressFault
+from flowforge.language.times import format_timestamp_ms
 from flowforge.operations import ErrorCode, FatalError, RetryableError
 
 ADDRESS_ERRORS: Final = (
@@ -34,8 +34,14 @@ OUTBOUND_ERRORS: Final = (
 )
 """What `EgressClient.send` and `EgressClient.stream` can raise. What a status means is the operation's to say."""
 
+_PASSING: Final = frozenset({408, 425, 429})
 _NOT_BY_DEFAULT: Final = frozenset({EgressFault.TLS, EgressFault.RESPONSE_INVALID})
 """Another attempt is not expected to help, but `retry.on` may name them."""
+
+
+def is_passing(status: int) -> bool:
+    """Whether another attempt may find another status than this one."""
+    return status >= 500 or status in _PASSING
 
 
 def explain_egress(error: EgressError) -> FatalError | RetryableError:
@@ -44,11 +50,10 @@ def explain_egress(error: EgressError) -> FatalError | RetryableError:
     An open circuit postpones the attempt; its details are the host and `until` when (RFC 3339) nothing is sent there.
     """
     if isinstance(error, CircuitOpenError):
-        until = datetime.fromtimestamp(error.until_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         return RetryableError(
             error.message,
             code=error.fault.value,
-            details={"host": error.host, "until": until},
+            details={"host": error.host, "until": format_timestamp_ms(error.until_ms)},
             after_ms=error.after_ms,
             postpones=True,
         )

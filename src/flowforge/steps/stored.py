@@ -2,11 +2,11 @@
 
 from typing import BinaryIO, Final
 
-from flowforge.kit.errors import FlowForgeError
+from flowforge.kit.errors import FlowForgeError, StorageError, StorageFullError
 from flowforge.kit.objects import FileValue, ObjectMissingError, ObjectStore, ObjectWriter, parse_file
 from flowforge.kit.units import format_size
 from flowforge.kit.values import JsonObject
-from flowforge.operations import ErrorCode, FatalError, OperationContext
+from flowforge.operations import ErrorCode, FatalError, OperationContext, RetryableError
 
 STORED_ERRORS: Final = (
     ErrorCode("file_invalid", "The value is no file, as a step gives one."),
@@ -43,6 +43,11 @@ def read_stored(context: OperationContext, value: JsonObject, field: str = "file
     if len(data) > max_bytes:
         raise FatalError(f"{field}: the file is larger than {format_size(max_bytes)}; split it.", code=FILE_TOO_LARGE.code)
     return data
+
+
+def explain_storage(error: StorageError) -> RetryableError:
+    """The step's error (`storage_full`, `file_failed`) where the object store could not keep a file."""
+    return RetryableError(error.message, code="storage_full" if isinstance(error, StorageFullError) else "file_failed")
 
 
 def create_stored(context: OperationContext, *, name: str, media_type: str) -> ObjectWriter:

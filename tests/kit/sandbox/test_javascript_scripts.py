@@ -4,7 +4,8 @@ import pytest
 from tests.kit.sandbox.conftest import LIMITS, Sandbox
 
 from flowforge.kit.limits import Limits
-from flowforge.kit.sandbox.errors import MESSAGE_BYTES, HostFault, SandboxFault
+from flowforge.kit.masking import EXCERPT_MAX_BYTES
+from flowforge.kit.sandbox.errors import HostFault, SandboxFault
 from flowforge.kit.sandbox.pool import SandboxPool
 from flowforge.kit.values import JsonValue
 
@@ -240,7 +241,7 @@ async def test_scr_27_a_huge_error_is_cut(sandbox: Sandbox):
     for source in ("throw 'é'.repeat(1e6)", "throw new Error('é'.repeat(1e6))"):
         error = await sandbox.fail(source)
         assert error.fault is SandboxFault.ERROR
-        assert len(error.message.encode()) <= MESSAGE_BYTES + 40
+        assert len(error.message.encode()) <= EXCERPT_MAX_BYTES + 40
 
 
 async def test_scr_29_constructors_with_side_effects_harm_nobody(sandbox: Sandbox):

@@ -3,8 +3,9 @@
 import pytest
 from tests.kit.sandbox.conftest import Sandbox
 
+from flowforge.kit.masking import EXCERPT_MAX_BYTES
 from flowforge.kit.sandbox import process
-from flowforge.kit.sandbox.errors import MESSAGE_BYTES, HostFault, SandboxError, SandboxFault
+from flowforge.kit.sandbox.errors import HostFault, SandboxError, SandboxFault
 from flowforge.kit.values import JsonValue
 
 pytest.importorskip("pydantic_monty", reason="an optional package")
@@ -99,7 +100,7 @@ async def test_a_script_writes_to_the_log_by_level(sandbox: Sandbox):
 
 async def test_scr_27_a_huge_error_is_cut(sandbox: Sandbox):
     error = await sandbox.fail("raise ValueError('é' * 100_000)", language="python")
-    assert len(error.message.encode()) <= MESSAGE_BYTES + 40
+    assert len(error.message.encode()) <= EXCERPT_MAX_BYTES + 40
 
 
 async def test_a_script_calls_the_host(sandbox: Sandbox):

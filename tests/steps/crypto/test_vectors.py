@@ -12,8 +12,8 @@ from flowforge.steps.crypto.ciphers import CipherParameters
 from flowforge.steps.crypto.decrypt import decrypt
 from flowforge.steps.crypto.hash import hash_data
 from flowforge.steps.crypto.hmac import sign
-from flowforge.steps.crypto.spelling import write_bytes
 from flowforge.steps.crypto.verify_jwt import verify_jwt
+from flowforge.steps.encoded import write_bytes
 
 VECTORS: dict[str, list[dict[str, Any]]] = json.loads(
     (Path(__file__).parents[2] / "fixtures" / "crypto" / "vectors.json").read_text()

@@ -31,31 +31,31 @@ def test_the_parts_joined_give_the_list(items: list[int], number: int):
     assert not lengths or lengths[0] - lengths[-1] <= 1
 
 
-def draw(count: int, **parameters: JsonValue) -> list[JsonValue]:
-    drawn = call_pure(sample_items, {"data": [*range(count)], **parameters})
+def draw(size: int, **parameters: JsonValue) -> list[JsonValue]:
+    drawn = call_pure(sample_items, {"data": [*range(size)], **parameters})
     assert isinstance(drawn, list)
     return drawn
 
 
 @given(st.integers(0, 50), st.integers(1, 60), st.integers(-5, 5))
 def test_a_sample_is_as_large_as_asked_for_and_in_order(count: int, size: int, seed: int):
-    drawn = draw(count, size=size, seed=seed)
+    drawn = draw(count, count=size, seed=seed)
     numbers = [number for number in drawn if isinstance(number, int)]
     assert len(drawn) == len({*numbers}) == min(size, count)
     assert drawn == sorted(numbers)
-    assert drawn == draw(count, size=size, seed=seed)
+    assert drawn == draw(count, count=size, seed=seed)
 
 
 def test_other_methods():
-    assert draw(7, method="first", size=3) == [0, 1, 2]
-    assert draw(7, method="last", size=3) == [4, 5, 6]
-    assert draw(7, method="every", size=3) == [0, 3, 6]
+    assert draw(7, method="first", count=3) == [0, 1, 2]
+    assert draw(7, method="last", count=3) == [4, 5, 6]
+    assert draw(7, method="every", count=3) == [0, 3, 6]
 
 
 def test_chance_is_even():
     hits = [0] * 10
     for seed in range(1000):
-        for number in draw(10, size=3, seed=seed):
+        for number in draw(10, count=3, seed=seed):
             assert isinstance(number, int)
             hits[number] += 1
     # 300 expected each, standard deviation 14.5: five of them.
@@ -70,10 +70,10 @@ def test_chance_is_even():
         (chunk_items, {"size": 0}),
         (chunk_items, {"size": 1, "parts": 1}),
         (sample_items, {}),
-        (sample_items, {"size": 1, "fraction": 0.5}),
+        (sample_items, {"count": 1, "fraction": 0.5}),
         (sample_items, {"fraction": 1}),
         (sample_items, {"fraction": 0.5, "method": "last"}),
-        (sample_items, {"size": 0}),
+        (sample_items, {"count": 0}),
     ],
 )
 def test_what_cannot_be_is_refused(operation: Operation, parameters: JsonObject):

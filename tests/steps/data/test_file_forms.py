@@ -57,9 +57,9 @@ CASES: dict[str, tuple[Operation, JsonObject]] = {
     "rename": (rename_fields, {"fields": {"id": "inner.id"}}),
     "flatten": (flatten_objects, {}),
     "unflatten": (unflatten_objects, {"lists": "keep"}),
-    "sample": (sample_items, {"size": 20, "seed": 3}),
+    "sample": (sample_items, {"count": 20, "seed": 3}),
     "sample fraction": (sample_items, {"fraction": 0.2}),
-    "sample last": (sample_items, {"size": 5, "method": "last"}),
+    "sample last": (sample_items, {"count": 5, "method": "last"}),
     "aggregate": (aggregate_items, {"measures": {"sum": SUM, "median": {"function": "median", "field": "n"}}}),
 }
 
@@ -187,5 +187,13 @@ def test_either_a_value_or_a_file_is_given(operation: Operation, desk: Desk):
     parameters = next(parameters for one, parameters in CASES.values() if one is operation)
     wrong: list[JsonObject] = [{"data": [], "file": file}, {}]
     for both in wrong:
-        with pytest.raises(InvalidParametersError, match="either data"):
+        with pytest.raises(InvalidParametersError, match="exactly one of data and file"):
             call_pure(operation, {**parameters, **both})
+
+
+def test_reference_begins_with_what_the_operation_is_about_and_ends_with_files():
+    properties = sort_items.parameters_schema["properties"]
+    assert isinstance(properties, dict)
+    names = list(properties)
+    assert names[:2] == ["data", "by"]
+    assert names[-5:] == ["file", "from", "to", "csv", "xlsx"]

@@ -178,15 +178,15 @@ def test_names_of_columns_can_be_given():
 
 def test_times_are_in_the_zone_that_is_given():
     data = make_workbook(["at"], [moment(2026, 7, 1, 12)], [moment(2026, 10, 25, 2, 30)])
-    assert read(data, time_zone="Europe/Berlin") == [{"at": "2026-07-01T12:00:00+02:00"}, {"at": "2026-10-25T02:30:00+02:00"}]
+    assert read(data, timezone="Europe/Berlin") == [{"at": "2026-07-01T12:00:00+02:00"}, {"at": "2026-10-25T02:30:00+02:00"}]
 
 
 READ_FAULTS: dict[str, tuple[bytes, JsonObject, str | None]] = {
-    "a time that does not exist": (make_workbook(["at"], [moment(2026, 3, 29, 2, 30)]), {"time_zone": "Europe/Berlin"}, "A2"),
+    "a time that does not exist": (make_workbook(["at"], [moment(2026, 3, 29, 2, 30)]), {"timezone": "Europe/Berlin"}, "A2"),
     "two columns of one name": (make_workbook(["a", "b", "a"], [1, 2, 3]), {}, "C1"),
     "a value without a column": (make_workbook(["a", None], [1, 2]), {}, "B2"),
-    "unknown zone": (make_workbook(["a"]), {"time_zone": "Nowhere/Land"}, None),
-    "zone that is a path": (make_workbook(["a"]), {"time_zone": "../../etc/passwd"}, None),
+    "unknown zone": (make_workbook(["a"]), {"timezone": "Nowhere/Land"}, None),
+    "zone that is a path": (make_workbook(["a"]), {"timezone": "../../etc/passwd"}, None),
     "no workbook": (b"no zip at all", {}, None),
     "old workbook": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600, {}, None),
     "cut short": (make_workbook(["a"], [1])[:-200], {}, None),

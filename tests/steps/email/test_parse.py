@@ -31,13 +31,21 @@ def test_from_text_attachments_come_in_base64():
         "See below",
     )
     assert result["attachments"] == [
-        {"name": "i.csv", "media_type": "text/csv", "size": 5, "cid": None, "inline": False, "file": None, "base64": "aWQNCjc="}
+        {
+            "name": "i.csv",
+            "media_type": "text/csv",
+            "size": 5,
+            "cid": None,
+            "is_inline": False,
+            "file": None,
+            "base64": "aWQNCjc=",
+        }
     ]
 
 
 def test_from_base64_bytes_are_kept():
     data = b"Content-Type: text/plain; charset=iso-8859-1\n\n\xe4"
-    assert read({"data": b64encode(data).decode(), "encoding": "base64"})["text"] == "ä"
+    assert read({"data": b64encode(data).decode(), "data_encoding": "base64"})["text"] == "ä"
 
 
 async def test_from_a_file_attachments_come_as_files(tmp_path: Path):
@@ -63,7 +71,7 @@ async def test_a_file_that_is_too_large_is_refused(tmp_path: Path):
 @pytest.mark.parametrize(
     ("parameters", "code"),
     [
-        ({"data": "nonsense!", "encoding": "base64"}, "base64_invalid"),
+        ({"data": "nonsense!", "data_encoding": "base64"}, "base64_invalid"),
         ({"data": "x" * (10 * 2**20 + 1)}, "data_too_large"),
     ],
 )
@@ -73,7 +81,7 @@ def test_data_that_cannot_be_read(parameters: JsonObject, code: str):
     assert caught.value.code == code
 
 
-@pytest.mark.parametrize("parameters", [{}, {"data": "x", "file": {"$file": {}}}, {"data": "x", "encoding": "utf-8"}])
+@pytest.mark.parametrize("parameters", [{}, {"data": "x", "file": {"$file": {}}}, {"data": "x", "data_encoding": "utf-8"}])
 def test_exactly_one_source_is_given(parameters: JsonObject):
     with pytest.raises(InvalidParametersError):
         read(parameters)

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.support.attempts import Attempts, make_services
+from tests.support.attempts import Attempts, call, make_services, refuse
 
 from flowforge.kit.archives import ArchiveError, check_names, fold_path
 from flowforge.kit.limits import Limits
 from flowforge.kit.values import JsonObject, JsonValue
-from flowforge.operations import FatalError, Operation, RetryableError
+from flowforge.operations import Operation
 from flowforge.operations.calling import InvalidParametersError, validate_parameters
 from flowforge.steps.file.checksum import checksum
 from flowforge.steps.file.gunzip import gunzip
@@ -32,26 +32,13 @@ TREES = st.dictionaries(st.lists(NAMES, min_size=1, max_size=3).map("/".join), s
 
 
 @pytest.fixture
-def attempts(tmp_path: Path) -> Attempts:
-    return Attempts(make_services(tmp_path))
-
-
-@pytest.fixture
 def work(tmp_path: Path, attempts: Attempts) -> Path:
     del attempts
     return tmp_path / "work"
 
 
-async def call(attempts: Attempts, operation: Operation, **parameters: JsonValue) -> JsonObject:
-    output = await attempts.call(operation, parameters)
-    assert isinstance(output, dict)
-    return output
-
-
 async def code_of(attempts: Attempts, operation: Operation, **parameters: JsonValue) -> str:
-    with pytest.raises((FatalError, RetryableError)) as caught:
-        await attempts.call(operation, parameters)
-    return caught.value.code
+    return (await refuse(attempts, operation, **parameters)).code
 
 
 @contextlib.contextmanager
@@ -85,7 +72,7 @@ async def test_a_tree_that_was_packed_comes_out_as_it_was(tree: dict[str, bytes]
     with open_room() as (attempts, work):
         write_tree(work / "a", tree)
         made = await call(attempts, pack, paths=["a"], include_folder=False, to="x.zip", compression=compression, level=level)
-        assert made["entries"] == len(tree)
+        assert made["file_count"] == len(tree)
         await call(attempts, unpack, path="x.zip", to="b")
         assert read_tree(work / "b") == tree
         unpacked = (await call(attempts, unpack, path="x.zip"))["files"]
@@ -130,7 +117,7 @@ async def test_the_same_files_give_the_same_bytes(attempts: Attempts, work: Path
     with zipfile.ZipFile(work / "1.zip") as archive:
         assert archive.namelist() == ["in/a", "in/b/1", "in/b/2"]
         assert archive.testzip() is None
-    assert first == {"file": None, "root": "work", "path": "1.zip", "size": (work / "1.zip").stat().st_size, "entries": 3}
+    assert first == {"file": None, "root": "work", "path": "1.zip", "size": (work / "1.zip").stat().st_size, "file_count": 3}
 
 
 async def test_empty_folders_are_kept_and_links_left_out(attempts: Attempts, work: Path):
@@ -258,3 +245,14 @@ async def test_an_archive_is_packed_and_unpacked_with_little_memory(attempts: At
     assert peak_bytes < 8 * 2**20
     first, second = [await call(attempts, checksum, path=path) for path in ("large", "out/large")]
     assert first == second
+
+
+async def test_result_goes_to_the_root_of_the_source_unless_another_is_named(tmp_path: Path, attempts: Attempts):
+    (tmp_path / "other" / "a.txt").write_text("hello")
+    packed = await call(attempts, gzip, root="other", path="a.txt", to="a.gz")
+    zipped = await call(attempts, pack, root="other", paths=["a.txt"], to="a.zip")
+    assert (packed["root"], zipped["root"]) == ("other", "other")
+    assert (await call(attempts, gunzip, root="other", path="a.gz", to="b.txt", to_root="work"))["root"] == "work"
+    assert (await call(attempts, unpack, root="other", path="a.zip", to="unpacked"))["root"] == "other"
+    assert (tmp_path / "other" / "unpacked" / "a.txt").read_text() == "hello"
+    assert (tmp_path / "work" / "b.txt").read_text() == "hello"

@@ -1,31 +1,14 @@
 from pathlib import Path
 
 import pytest
-from tests.support.attempts import Attempts, make_services
+from tests.support.attempts import Attempts, call, refuse
 
-from flowforge.kit.values import JsonObject, JsonValue
-from flowforge.operations import FatalError, Operation, RetryableError
+from flowforge.kit.values import JsonObject
+from flowforge.operations import FatalError, RetryableError
 from flowforge.operations.calling import InvalidParametersError, validate_parameters
 from flowforge.steps.file.list import list_files
 from flowforge.steps.file.read import read
 from flowforge.steps.file.write import write
-
-
-@pytest.fixture
-def attempts(tmp_path: Path) -> Attempts:
-    return Attempts(make_services(tmp_path))
-
-
-async def call(attempts: Attempts, operation: Operation, **parameters: JsonValue) -> JsonObject:
-    output = await attempts.call(operation, parameters)
-    assert isinstance(output, dict)
-    return output
-
-
-async def refuse(attempts: Attempts, operation: Operation, **parameters: JsonValue) -> FatalError | RetryableError:
-    with pytest.raises((FatalError, RetryableError)) as caught:
-        await attempts.call(operation, parameters)
-    return caught.value
 
 
 async def test_what_was_written_is_read(attempts: Attempts):

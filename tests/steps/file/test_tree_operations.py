@@ -6,9 +6,9 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from tests.support.attempts import Attempts, make_services
+from tests.support.attempts import Attempts, call, refuse
 
-from flowforge.kit.values import JsonObject, JsonValue
+from flowforge.kit.values import JsonObject
 from flowforge.operations import FatalError, Operation, RetryableError
 from flowforge.operations.calling import InvalidParametersError, find_target, validate_parameters
 from flowforge.steps.file.checksum import checksum
@@ -20,11 +20,6 @@ from flowforge.steps.file.move import move
 from flowforge.steps.file.read import read
 from flowforge.steps.file.stat import look
 from flowforge.steps.file.write import write
-
-
-@pytest.fixture
-def attempts(tmp_path: Path) -> Attempts:
-    return Attempts(make_services(tmp_path))
 
 
 @pytest.fixture
@@ -40,20 +35,14 @@ def list_names(folder: Path) -> list[str]:
     return sorted(entry.name for entry in folder.iterdir())
 
 
-async def call(attempts: Attempts, operation: Operation, **parameters: JsonValue) -> JsonObject:
-    output = await attempts.call(operation, parameters)
-    assert isinstance(output, dict)
-    return output
-
-
-async def refuse(attempts: Attempts, operation: Operation, **parameters: JsonValue) -> FatalError | RetryableError:
-    with pytest.raises((FatalError, RetryableError)) as caught:
-        await attempts.call(operation, parameters)
-    return caught.value
-
-
 async def test_a_folder_is_copied_and_moved_to_another_root(attempts: Attempts, work: Path):
-    assert await call(attempts, copy, path="a", to="b") == {"root": "work", "path": "b", "files": 1, "folders": 1, "size": 1}
+    assert await call(attempts, copy, path="a", to="b") == {
+        "root": "work",
+        "path": "b",
+        "file_count": 1,
+        "folder_count": 1,
+        "size": 1,
+    }
     await call(attempts, move, path="a", to="deep/a", to_root="other")
     assert (work.parent / "other" / "deep" / "a" / "x").read_text() == "1"
     assert list_names(work) == ["b"]
@@ -100,16 +89,16 @@ async def test_a08_a_path_that_leads_out_fails_the_step(
 async def test_deleting_tells_what_is_gone(attempts: Attempts, work: Path):
     assert (await refuse(attempts, delete, path="a")).code == "folder_not_empty"
     assert await call(attempts, delete, path="a", recursive=True) == {
-        "deleted": True,
+        "is_deleted": True,
         "kind": "folder",
-        "files": 1,
-        "folders": 1,
+        "file_count": 1,
+        "folder_count": 1,
         "size": 1,
     }
     assert (await refuse(attempts, delete, path="a")).code == "file_missing"
     for path in ("a", "a/b/c"):
-        assert (await call(attempts, delete, path=path, missing_ok=True))["deleted"] is False
-    assert (await refuse(attempts, delete, path="a", root="none", missing_ok=True)).code == "root_unknown"
+        assert (await call(attempts, delete, path=path, missing="skip"))["is_deleted"] is False
+    assert (await refuse(attempts, delete, path="a", root="none", missing="skip")).code == "root_unknown"
     assert list_names(work) == []
 
 
@@ -123,8 +112,8 @@ async def test_looking_at_what_is_not_there_is_no_error(attempts: Attempts, work
 
 
 async def test_a_folder_is_made_once(attempts: Attempts, work: Path):
-    assert (await call(attempts, create_folder, path="b/c"))["created"] is True
-    assert (await call(attempts, create_folder, path="b/c"))["created"] is False
+    assert (await call(attempts, create_folder, path="b/c"))["is_new"] is True
+    assert (await call(attempts, create_folder, path="b/c"))["is_new"] is False
     assert (work / "b" / "c").is_dir()
     assert (await refuse(attempts, create_folder, path="a/x")).code == "file_kind"
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.support.attempts import Attempts, make_services
+from tests.support.attempts import Attempts, call
 
 from flowforge.kit.limits import Limits
 from flowforge.kit.objects import ObjectStore
@@ -21,11 +21,6 @@ from flowforge.steps.file.read import read
 from flowforge.steps.file.unzip import unpack
 
 Files = list[tuple[str | zipfile.ZipInfo, bytes]]
-
-
-@pytest.fixture
-def attempts(tmp_path: Path) -> Attempts:
-    return Attempts(make_services(tmp_path))
 
 
 @pytest.fixture
@@ -45,12 +40,6 @@ def make_zip(files: Files, method: int = zipfile.ZIP_DEFLATED) -> bytes:
 
 def list_names(folder: Path) -> list[str]:
     return sorted(entry.name for entry in folder.iterdir())
-
-
-async def call(attempts: Attempts, operation: Operation, **parameters: JsonValue) -> JsonObject:
-    output = await attempts.call(operation, parameters)
-    assert isinstance(output, dict)
-    return output
 
 
 async def refuse(attempts: Attempts, work: Path, data: bytes, operation: Operation = unpack, **more: JsonValue) -> str:

@@ -36,7 +36,7 @@ async def test_a_file_is_fetched_whole(attempts: Attempts, server: EffectServer,
     facts = facts_of(output["file"])
     assert (facts["name"], facts["media_type"], facts["size"]) == ("März.pdf", "application/pdf", len(CONTENT))
     assert output["sha256"] == facts["sha256"] == hashlib.sha256(CONTENT).hexdigest()
-    assert (read_stored(attempts, output), output["resumed"]) == (CONTENT, 0)
+    assert (read_stored(attempts, output), output["resume_count"]) == (CONTENT, 0)
     sent = server.received[0]
     assert (sent.target, sent.headers["authorization"], sent.headers["accept-encoding"]) == (
         "/f?a=1",
@@ -52,7 +52,7 @@ async def test_f56_a_download_goes_on_where_it_broke(cuts: list[int], attempts: 
     server.on("/f", file)
     output = await call(attempts, download, "/f")
     assert read_stored(attempts, output) == CONTENT
-    assert output["resumed"] == len(cuts)
+    assert output["resume_count"] == len(cuts)
     assert file.ranges == [None, *(f"bytes={sum(cuts[: count + 1])}-" for count in range(len(cuts)))]
     assert [sent.headers.get("if-range") for sent in server.received] == [None, *['"v1"'] * len(cuts)]
     assert [line[0] for line in attempts.log].count("warning") == len(cuts)
@@ -112,7 +112,7 @@ async def test_a_server_that_is_down_for_a_moment_is_asked_again(attempts: Attem
 
     server.on("/f", answer)  # pyright: ignore[reportArgumentType] - an answer of either kind
     output = await call(attempts, download, "/f")
-    assert (read_stored(attempts, output), output["resumed"]) == (CONTENT, 2)
+    assert (read_stored(attempts, output), output["resume_count"]) == (CONTENT, 2)
 
 
 @pytest.mark.parametrize("total", [2_560_000, 7])

@@ -69,7 +69,7 @@ async def test_all_pages_are_joined(
 ):
     server.on("/list", answer)
     output = await call(attempts, http_request, "/list", paging=paging, query={"kind": "a"})
-    assert (output["items"], output["pages"], output["is_complete"], output["body"]) == (NUMBERS, pages, True, None)
+    assert (output["items"], output["page_count"], output["is_complete"], output["body"]) == (NUMBERS, pages, True, None)
 
 
 @pytest.mark.parametrize(("answer", "paging", "pages"), STYLES.values(), ids=STYLES.keys())
@@ -98,7 +98,7 @@ async def test_a_limit_that_cuts_is_told(
     assert isinstance(items, list)
     assert items == NUMBERS[: len(items)]
     assert (len(items) if count else None, output["is_complete"]) == (count, is_complete)
-    assert len(server.received) == output["pages"]
+    assert len(server.received) == output["page_count"]
     assert len(server.received) <= pages
 
 

@@ -41,7 +41,7 @@ async def test_a_file_of_a_root_is_sent(attempts: Attempts, server: EffectServer
         "body": {"id": 1},
         "url": "http://api.example/up",
         "size": len(CONTENT),
-        "resumed": 0,
+        "resume_count": 0,
     }
     sent = server.received[0]
     assert (sent.method, sent.body, sent.headers["content-type"]) == ("PUT", CONTENT, "application/octet-stream")
@@ -92,7 +92,7 @@ async def test_tus_sends_piece_by_piece(attempts: Attempts, server: EffectServer
     output = await call(attempts, upload, "/uploads", **TUS, metadata={"album": "ä", "filetype": None, "n": 1}, query={"q": 1})
     assert tus.uploads == {"/uploads/1": bytearray(CONTENT)}
     assert tus.metadata["/uploads/1"] == {"filename": "a.bin", "album": "ä", "n": "1"}
-    assert (output["url"], output["status"], output["resumed"]) == ("http://api.example/uploads/1", 204, 0)
+    assert (output["url"], output["status"], output["resume_count"]) == ("http://api.example/uploads/1", 204, 0)
     assert [sent.method for sent in server.received] == ["POST", *["PATCH"] * 6]
     assert server.received[0].headers["upload-length"] == str(len(CONTENT))
     assert len(server.deliveries) == 7
@@ -108,7 +108,7 @@ async def test_tus_goes_on_where_it_broke(cuts: list[int], attempts: Attempts, s
     tus.cuts = [*cuts]
     output = await call(attempts, upload, "/uploads", **TUS)
     assert tus.uploads == {"/uploads/1": bytearray(CONTENT)}
-    assert output["resumed"] == len(cuts)
+    assert output["resume_count"] == len(cuts)
     assert [sent.method for sent in server.received].count("HEAD") == len(cuts)
 
 

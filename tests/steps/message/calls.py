@@ -1,25 +1,9 @@
 """What the tests of the messages share."""
 
-import pytest
-from tests.support.attempts import Attempts
-
-from flowforge.kit.values import JsonObject, JsonValue
-from flowforge.operations import FatalError, Operation, RetryableError
+from flowforge.operations import FatalError, RetryableError
 
 SECRET = "123456:s3cr-et_tOken"
 SERVER = "http://api.example"
-
-
-async def call(attempts: Attempts, operation: Operation, **parameters: JsonValue) -> JsonObject:
-    output = await attempts.call(operation, parameters)
-    assert isinstance(output, dict)
-    return output
-
-
-async def refuse(attempts: Attempts, operation: Operation, **parameters: JsonValue) -> FatalError | RetryableError:
-    with pytest.raises((FatalError, RetryableError)) as caught:
-        await call(attempts, operation, **parameters)
-    return caught.value
 
 
 def is_retried(error: FatalError | RetryableError) -> bool:

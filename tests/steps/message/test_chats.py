@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import cast
 
 import pytest
-from tests.steps.message.calls import SECRET, SERVER, after_ms, call, is_retried, refuse
-from tests.support.attempts import Attempts
+from tests.steps.message.calls import SECRET, SERVER, after_ms, is_retried
+from tests.support.attempts import Attempts, call, refuse
 from tests.support.servers import HANG, Answer, EffectServer, Received, Reply, json_reply, redirect, send_raw
 
 from flowforge.kit.objects import ObjectStore
@@ -39,7 +39,7 @@ async def test_slack_a_bot_posts_to_a_channel(attempts: Attempts, server: Effect
     server.on("/api/chat.postMessage", json_reply({"ok": True, "channel": "C1", "ts": "1.2"}))
     blocks: JsonObject = {"type": "section", "text": {"type": "mrkdwn", "text": "ä"}}
     output = await call(attempts, send_to_slack, **BOT, text="ä <b>", blocks=[blocks], thread="1.1", unfurl=False)
-    assert output == {"channel": "C1", "ts": "1.2"}
+    assert output == {"channel": "C1", "message_id": "1.2"}
     sent = server.received[0]
     assert sent.headers["authorization"] == f"Bearer {SECRET}"
     assert sent.headers["content-type"] == "application/json; charset=utf-8"
@@ -55,7 +55,7 @@ async def test_slack_a_bot_posts_to_a_channel(attempts: Attempts, server: Effect
 
 async def test_slack_a_webhook_posts_to_its_channel(attempts: Attempts, server: EffectServer):
     server.on(f"/hooks/{SECRET}", Reply(body=b"ok"))
-    assert await call(attempts, send_to_slack, webhook_url=HOOK, text="x") == {"channel": None, "ts": None}
+    assert await call(attempts, send_to_slack, webhook_url=HOOK, text="x") == {"channel": None, "message_id": None}
     assert read_body(server.received[0])["text"] == "x"
 
 

@@ -77,7 +77,7 @@ async def test_a_file_value_goes_in_and_out(bucket: Bucket, tmp_path: Path):
     facts = content["$file"]
     assert isinstance(facts, dict)
     assert (facts["name"], facts["media_type"], facts["size"]) == ("1", "image/png", 5)
-    got = await call(bucket, get, key="1", to="deep/copy.png")
+    got = await call(bucket, get, key="1", path="deep/copy.png")
     assert (got["content"], got["root"], got["path"]) == (None, "work", "deep/copy.png")
     assert (tmp_path / "work" / "deep" / "copy.png").read_bytes() == b"\x89PNG\0"
     await call(bucket, put, key="2.txt", path="deep/copy.png", media_type="image/x-own")
@@ -118,16 +118,16 @@ async def test_a_range_of_bytes_is_got(bucket: Bucket):
     assert (await refuse(bucket, get, key="x", offset=10, length=1)).code == "range_invalid"
 
 
-async def test_an_object_is_made_only_once_if_absent(bucket: Bucket):
-    await call(bucket, put, key="x", data="first", if_absent=True)
+async def test_an_object_is_made_only_once(bucket: Bucket):
+    await call(bucket, put, key="x", data="first", mode="create")
     for operation, more in ((put, {"data": "second"}), (copy, {"key": "y", "to": "x"})):
         if operation is copy:
             await call(bucket, put, key="y", data="other")
-        error = await refuse(bucket, operation, **{"key": "x", **more, "if_absent": True})
+        error = await refuse(bucket, operation, **{"key": "x", **more, "mode": "create"})
         assert isinstance(error, RetryableError)
         assert (error.code, error.by_default) == ("object_exists", False)
     assert (await call(bucket, get, key="x", **{"as": "text"}))["content"] == "first"
-    await call(bucket, copy, key="x", to="new", if_absent=True)
+    await call(bucket, copy, key="x", to="new", mode="create")
     assert (await call(bucket, get, key="new", **{"as": "text"}))["content"] == "first"
 
 
@@ -261,7 +261,7 @@ async def test_a_broken_download_leaves_nothing(bucket: Bucket, tmp_path: Path):
 
     server = await asyncio.start_server(break_off, "127.0.0.1", 0)
     bucket.world.ports[80] = server.sockets[0].getsockname()[1]
-    for more in ({}, {"to": "x"}):
+    for more in ({}, {"path": "x"}):
         error = await refuse(bucket, get, key="x", **more)
         assert isinstance(error, RetryableError)
         assert error.code == "connection_failed"
@@ -280,13 +280,13 @@ async def test_a_text_must_be_one_and_a_target_free(bucket: Bucket, tmp_path: Pa
     (tmp_path / "work" / "x").write_bytes(b"\xff\xfe")
     await call(bucket, put, key="x", path="x")
     assert (await refuse(bucket, get, key="x", **{"as": "text"})).code == "encoding"
-    assert (await refuse(bucket, get, key="x", to="x", mode="create")).code == "file_exists"
-    assert (await refuse(bucket, get, key="x", to="../x")).code == "path_denied"
+    assert (await refuse(bucket, get, key="x", path="x", mode="create")).code == "file_exists"
+    assert (await refuse(bucket, get, key="x", path="../x")).code == "path_denied"
     assert (await refuse(bucket, put, key="y", path="../x")).code == "path_denied"
     assert (await refuse(bucket, put, key="y", file={"$file": 1})).code == "file_invalid"
     with (tmp_path / "work" / "large").open("wb") as file:
         file.truncate(100 * 2**20 + 1)
-    assert (await refuse(bucket, put, key="y", path="large", if_absent=True)).code == "file_too_large"
+    assert (await refuse(bucket, put, key="y", path="large", mode="create")).code == "file_too_large"
 
 
 @dataclass
@@ -338,7 +338,7 @@ async def test_a_large_object_passes_through_with_little_memory(bucket: Bucket, 
     await refuse(bucket, get, key="warm-up", offset=1)
     reset_peak()
     before_bytes = read_peak_bytes()
-    got = await call(bucket, get, key="large", to="large")
+    got = await call(bucket, get, key="large", path="large")
     grown_by_getting = read_peak_bytes() - before_bytes
     await call(bucket, put, key="again", path="large")
     grown_by_putting = read_peak_bytes() - before_bytes
@@ -364,7 +364,7 @@ async def test_a_url_that_was_made_works_and_no_other(bucket: Bucket):
     bucket.attempts.secrets = ("secret-key-1",)
     for method, data in (("PUT", b"12 orders"), ("GET", None)):
         made = await call(bucket, presign, key="a b/ä", method=method, expires_in="15m")
-        assert made["expires_at"] == "2026-01-02T03:19:05.000Z"
+        assert made["expires_at"] == "2026-01-02T03:19:05Z"
         url = urlsplit(str(made["url"]))
         query = parse_qs(url.query)
         assert (query["X-Amz-Expires"], query["X-Amz-Algorithm"]) == (["900"], ["AWS4-HMAC-SHA256"])

@@ -22,19 +22,19 @@ async def test_the_same_attempt_twice_has_one_effect(desk: Desk):
     await make_table(desk)
     first = await desk.execute("INSERT INTO effects VALUES (1, 'a') RETURNING id", once=True)
     again = await desk.execute("INSERT INTO effects VALUES (1, 'a') RETURNING id", once=True)
-    assert first == {"rows_affected": 1, "rows": [{"id": 1}], "last_id": first["last_id"], "repeated": False}
-    assert again == {**first, "repeated": True}
+    assert first == {"rows_affected": 1, "rows": [{"id": 1}], "last_id": first["last_id"], "is_repeated": False}
+    assert again == {**first, "is_repeated": True}
     assert await count(desk) == 1
     other = await desk.execute("INSERT INTO effects VALUES (2, 'b')", key="key-2", once=True)
-    assert other["repeated"] is False
+    assert other["is_repeated"] is False
     assert await count(desk) == 2
 
 
 async def test_a_batch_is_made_once(desk: Desk):
     await make_table(desk)
     statement: JsonObject = {"statement": "INSERT INTO effects VALUES (?, 'a')", "rows": [[1], [2]]}
-    assert await desk.batch(statement, once=True) == {"rows_affected": [2], "total": 2, "repeated": False}
-    assert await desk.batch(statement, once=True) == {"rows_affected": [2], "total": 2, "repeated": True}
+    assert await desk.batch(statement, once=True) == {"rows_affected": [2], "total": 2, "is_repeated": False}
+    assert await desk.batch(statement, once=True) == {"rows_affected": [2], "total": 2, "is_repeated": True}
     assert await count(desk) == 2
 
 
@@ -46,7 +46,7 @@ async def test_an_attempt_that_failed_leaves_no_mark(desk: Desk):
         )
     assert await count(desk) == 0
     assert await desk.value("SELECT count(*) FROM flowforge_marks") == 0
-    assert (await desk.execute("INSERT INTO effects VALUES (1, 'a')", once=True))["repeated"] is False
+    assert (await desk.execute("INSERT INTO effects VALUES (1, 'a')", once=True))["is_repeated"] is False
     assert await count(desk) == 1
 
 
@@ -67,7 +67,7 @@ async def test_a_crash_before_the_commit_leaves_nothing(desk: Desk, monkeypatch:
         with pytest.raises(Killed):
             await desk.execute("INSERT INTO effects VALUES (1, 'a')", once=True)
     assert await count(desk) == 0
-    assert (await desk.execute("INSERT INTO effects VALUES (1, 'a')", once=True))["repeated"] is False
+    assert (await desk.execute("INSERT INTO effects VALUES (1, 'a')", once=True))["is_repeated"] is False
     assert await count(desk) == 1
 
 
@@ -94,7 +94,7 @@ async def test_a_crash_after_the_commit_has_one_effect(desk: Desk, monkeypatch: 
         with pytest.raises(RetryableError) as caught:
             await desk.execute("INSERT INTO effects VALUES (2, 'a')")
         assert (caught.value.code, caught.value.by_default) == ("commit_unknown", False)
-    assert (await desk.execute("INSERT INTO effects VALUES (1, 'a')", once=True))["repeated"] is True
+    assert (await desk.execute("INSERT INTO effects VALUES (1, 'a')", once=True))["is_repeated"] is True
     assert await desk.value("SELECT count(*) FROM effects WHERE id = 1") == 1
 
 
@@ -104,7 +104,7 @@ async def test_two_attempts_at_the_same_time_have_one_effect(desk: Desk):
         *(desk.execute("INSERT INTO effects VALUES (1, 'a')", once=True) for _ in range(4)), return_exceptions=True
     )
     done = [result for result in found if isinstance(result, dict)]
-    assert [result["repeated"] for result in done].count(False) == 1
+    assert [result["is_repeated"] for result in done].count(False) == 1
     assert all(isinstance(result, dict | RetryableError) for result in found)
     assert await count(desk) == 1
 
@@ -120,5 +120,5 @@ async def test_the_mark_needs_a_transaction(desk: Desk):
             await desk.batch({"statement": "CREATE TABLE x (a INT)"})
         assert caught.value.code == "sql_statement"
     else:
-        assert (await desk.execute("CREATE TABLE x (a INT)", once=True))["repeated"] is False
-        assert (await desk.execute("CREATE TABLE x (a INT)", once=True))["repeated"] is True
+        assert (await desk.execute("CREATE TABLE x (a INT)", once=True))["is_repeated"] is False
+        assert (await desk.execute("CREATE TABLE x (a INT)", once=True))["is_repeated"] is True

@@ -19,7 +19,7 @@ async def make_items(desk: Desk) -> None:
     await desk.execute(f"CREATE TABLE items (id INTEGER NOT NULL PRIMARY KEY, name VARCHAR(100), stock INTEGER){suffix}")
     rows: list[JsonValue] = [[1, "bolt", 10], [2, "nut", 20], [3, "gear", 30]]
     made = await desk.batch({"statement": "INSERT INTO items VALUES (?, ?, ?)", "rows": rows})
-    assert made == {"rows_affected": [3], "total": 3, "repeated": False}
+    assert made == {"rows_affected": [3], "total": 3, "is_repeated": False}
 
 
 async def count(desk: Desk) -> JsonValue:
@@ -44,7 +44,7 @@ async def test_a_name_may_be_used_twice(desk: Desk):
 async def test_an_update_counts_the_rows_it_found(desk: Desk):
     await make_items(desk)
     changed = await desk.execute("UPDATE items SET stock = 10 WHERE id <= ?", [2])
-    assert changed == {"rows_affected": 2, "rows": [], "last_id": None, "repeated": False}
+    assert changed == {"rows_affected": 2, "rows": [], "last_id": None, "is_repeated": False}
     assert (await desk.execute("DELETE FROM items WHERE id = 99"))["rows_affected"] == 0
 
 
@@ -88,7 +88,7 @@ async def test_a_batch_counts_whole_or_not_at_all(desk: Desk):
         {"statement": "INSERT INTO items VALUES (:id, 'x', 0)", "rows": [{"id": 8}, {"id": 9}]},
         {"statement": "INSERT INTO items VALUES (:id, 'x', 0)", "rows": []},
     )
-    assert done == {"rows_affected": [1, 2, 0], "total": 3, "repeated": False}
+    assert done == {"rows_affected": [1, 2, 0], "total": 3, "is_repeated": False}
     assert await count(desk) == 4
 
 
@@ -118,7 +118,7 @@ async def test_more_rows_than_the_limit_fail(desk: Desk):
     with pytest.raises(FatalError) as caught:
         await desk.query("SELECT * FROM items", limit=2)
     assert caught.value.code == "too_many_rows"
-    assert "to_file" in caught.value.message
+    assert "`to`" in caught.value.message
     assert len(await desk.rows("SELECT * FROM items", limit=3)) == 3
 
 
@@ -217,13 +217,13 @@ async def read_file(desk: Desk, found: JsonObject) -> bytes:
 async def test_rows_go_to_a_file(desk: Desk):
     await make_items(desk)
     await desk.execute("INSERT INTO items VALUES (4, ?, NULL)", ['a "b", c\nd'])
-    found = await desk.query("SELECT id, name, stock FROM items ORDER BY id", to_file="csv")
+    found = await desk.query("SELECT id, name, stock FROM items ORDER BY id", to="csv")
     assert found["rows"] is None
     assert found["row_count"] == 4
     assert (await read_file(desk, found)).decode() == (
         'id,name,stock\r\n1,bolt,10\r\n2,nut,20\r\n3,gear,30\r\n4,"a ""b"", c\nd",\r\n'
     )
-    found = await desk.query("SELECT id, name FROM items WHERE id < ? ORDER BY id", [3], to_file="ndjson")
+    found = await desk.query("SELECT id, name FROM items WHERE id < ? ORDER BY id", [3], to="ndjson")
     assert await read_file(desk, found) == b'{"id":1,"name":"bolt"}\n{"id":2,"name":"nut"}\n'
 
 
@@ -232,7 +232,7 @@ async def test_a_file_that_fails_leaves_nothing(desk: Desk):
     assert isinstance(store, ObjectStore)
     await make_items(desk)
     with pytest.raises((FatalError, RetryableError)):
-        await desk.query("SELECT * FROM no_such_table", to_file="csv")
+        await desk.query("SELECT * FROM no_such_table", to="csv")
     assert list(store.list_objects()) == []
 
 
@@ -259,5 +259,5 @@ async def test_a_result_beyond_the_output_limit_fails_early(desk: Desk):
     with pytest.raises(FatalError) as caught:
         await desk.query("SELECT body FROM long_texts")
     assert caught.value.code == "result_too_large"
-    found = await desk.query("SELECT body FROM long_texts", to_file="ndjson")
+    found = await desk.query("SELECT body FROM long_texts", to="ndjson")
     assert found["row_count"] == 12

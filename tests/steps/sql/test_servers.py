@@ -317,9 +317,22 @@ async def test_a_large_table_goes_to_a_file_in_bounded_memory(desk: Desk):
         "mysql": "SELECT seq AS x, repeat('y', 200) AS pad FROM seq_1_to_300000",
         "sqlite": "WITH RECURSIVE s(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM s WHERE x < 300000) SELECT x, printf('%.200c', 'y') AS pad FROM s",
     }[desk.database.kind]
-    await desk.query(made.replace("300000", "1000"), to_file="ndjson")
+    await desk.query(made.replace("300000", "1000"), to="ndjson")
     before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    found = await desk.query(made, to_file="ndjson")
+    found = await desk.query(made, to="ndjson")
     grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib
     assert found["row_count"] == 300_000
     assert grown_kib < 40 * 1024
+
+
+async def test_a_server_of_another_kind_that_says_nothing_is_told_of(tmp_path: Path):
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        del writer
+        await reader.read()
+
+    world = World()
+    world.names.set("db.internal", ["127.0.0.1"])
+    async with serve(say_nothing) as port:
+        error = await fail(tmp_path, f"mysql://u:p@db.internal:{port}/db?connect_timeout=1", world, ("127.0.0.1",))
+    assert error.code == "connection_failed"
+    assert "within 1 s; check that a MySQL or MariaDB server is at that port" in error.message

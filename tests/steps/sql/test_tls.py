@@ -143,7 +143,7 @@ async def ask(desk: Desk, proxy: Proxy, tmp_path: Path, mode: str, certificate: 
         "database": url,
         "statement": "SELECT ? AS v",
         "parameters": ["x"],
-        "ca_certificate": certificate,
+        "authority": certificate,
     }
     try:
         found = await Attempts(make_services(tmp_path, client)).call(query, parameters)

@@ -21,7 +21,7 @@ INSERT INTO orders VALUES (3, 'Ada', '5.00', 'open', '2026-01-03T10:00:00Z');
 @asynccontextmanager
 async def open_world(folder: Path) -> AsyncGenerator[Attempts]:
     services = make_services(folder)
-    services[FileRoots] = FileRoots([("data", folder / "work")])
+    services[FileRoots] = FileRoots([("work", folder / "work"), ("data", folder / "work")])
     with closing(sqlite3.connect(folder / "work" / "shop.db")) as connection:
         connection.executescript(_ORDERS)
     yield Attempts(services)

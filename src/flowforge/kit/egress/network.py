@@ -12,9 +12,10 @@ from flowforge.kit.egress.addresses import Address, parse_address
 from flowforge.kit.egress.errors import EgressError, EgressFault
 from flowforge.kit.egress.policy import PUBLIC_PORTS, EgressPolicy
 from flowforge.kit.egress.proxy import Proxy, Streams, open_tunnel
-from flowforge.kit.egress.sockets import SocketStream, explain_tls
+from flowforge.kit.egress.sockets import SocketStream
 from flowforge.kit.egress.tls import TlsContexts, TlsWishes
 from flowforge.kit.egress.urls import Target
+from flowforge.kit.tls import describe_tls_failure
 
 Resolver = Callable[[str, int], Awaitable[list[str]]]
 """All addresses of a host name, in the order in which to try them. Raises OSError when there are none."""
@@ -218,4 +219,4 @@ def _judge_name(target: Target, policy: EgressPolicy) -> None:
 
 
 def _refuse_tls(target: Target, error: ssl.SSLError) -> EgressError:
-    return EgressError(EgressFault.TLS, f"No trusted connection to {target.host}: {explain_tls(error)}.")
+    return EgressError(EgressFault.TLS, f"No trusted connection to {target.host}: {describe_tls_failure(error)}.")

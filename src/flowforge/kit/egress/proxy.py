@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
+from flowforge.kit.egress.addresses import write_endpoint
 from flowforge.kit.egress.errors import EgressError, EgressFault
 from flowforge.kit.errors import Detail, ValidationError
 
@@ -45,7 +46,7 @@ class Proxy:
 
     @property
     def endpoint(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return write_endpoint(self.host, self.port)
 
     def blame(self, what: str) -> EgressError:
         return EgressError(EgressFault.CONNECTION_FAILED, f"The proxy {self.endpoint} {what}; see EGRESS_PROXY.")

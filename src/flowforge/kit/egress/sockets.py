@@ -7,16 +7,11 @@ from typing import Any, Final
 import httpcore2
 
 from flowforge.kit.egress.errors import EgressError, EgressFault
+from flowforge.kit.tls import describe_tls_failure
 
 HEAD_MAX_BYTES: Final = 128 * 1024
 """What a server may send before its headers are complete, interim answers (1xx) included."""
 _LOOK_AHEAD_BYTES: Final = 64 * 1024
-
-
-def explain_tls(error: ssl.SSLError) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return error.verify_message.rstrip(".")
-    return (error.reason or "the handshake failed").replace("_", " ").lower()
 
 
 class SocketStream(httpcore2.AsyncNetworkStream):
@@ -60,7 +55,7 @@ class SocketStream(httpcore2.AsyncNetworkStream):
         try:
             data = await self._reader.read(max_bytes)
         except ssl.SSLError as error:
-            raise EgressError(EgressFault.TLS, f"The trusted connection broke: {explain_tls(error)}.") from error
+            raise EgressError(EgressFault.TLS, f"The trusted connection broke: {describe_tls_failure(error)}.") from error
         except OSError as error:
             raise EgressError(
                 EgressFault.CONNECTION_FAILED, f"The connection broke before the answer was complete ({error})."

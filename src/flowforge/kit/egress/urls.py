@@ -6,7 +6,7 @@ from typing import Final
 
 import httpx2
 
-from flowforge.kit.egress.addresses import Address, parse_address
+from flowforge.kit.egress.addresses import Address, parse_address, write_endpoint
 from flowforge.kit.egress.errors import EgressError, EgressFault
 
 URL_CHARACTERS_MAX: Final = 8_192
@@ -42,7 +42,7 @@ class Target:
     @property
     def endpoint(self) -> str:
         """Host and port, as an entry of EGRESS_ALLOW names them."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return write_endpoint(self.host, self.port)
 
     @property
     def url(self) -> str:

@@ -8,6 +8,7 @@ from ipaddress import ip_address
 
 from flowforge.kit.mail.errors import MailError, MailFault
 from flowforge.kit.mail.servers import MailServer
+from flowforge.kit.tls import describe_tls_failure
 
 Place = tuple[str, int]
 """An IP address, judged before, and a port."""
@@ -74,8 +75,4 @@ def _explain(server: MailServer, error: Exception | None) -> MailError:
 
 def explain_tls(server: MailServer, error: ssl.SSLError) -> MailError:
     """A handshake that failed, as an error that another attempt will not mend."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        why = error.verify_message.rstrip(".")
-    else:
-        why = (error.reason or "the handshake failed").replace("_", " ").lower()
-    return MailError(MailFault.TLS, f"No trusted connection to the mail server {server.place}: {why}.")
+    return MailError(MailFault.TLS, f"No trusted connection to the mail server {server.place}: {describe_tls_failure(error)}.")

@@ -12,7 +12,7 @@ from flowforge.kit.egress import EgressClient
 from flowforge.kit.errors import Detail, ValidationError
 from flowforge.kit.mail.connecting import Place, find_by_system
 from flowforge.kit.mail.errors import MailError
-from flowforge.kit.mail.servers import MailServer, parse_server
+from flowforge.kit.mail.servers import SMTP_SCHEMES, MailServer, parse_server
 
 if TYPE_CHECKING:
     from flowforge.kit.mail.composing import Envelope, Letter
@@ -66,7 +66,7 @@ class Mailer:
         from flowforge.kit.mail.addresses import parse_address
 
         try:
-            self._server = None if server_url is None else parse_smtp_server(server_url)
+            self._server = None if server_url is None else parse_server(server_url, SMTP_SCHEMES)
         except MailError as error:
             raise _refuse("SMTP_URL", error) from error
         try:
@@ -141,27 +141,3 @@ class Mailer:
 def _refuse(setting: str, error: MailError) -> ValidationError:
     message = f"{setting}: {error.message}"
     return ValidationError(message, [Detail(field=setting, message=message, code=error.fault.value)])
-
-
-def parse_smtp_server(
-    url: str,
-    *,
-    user: str | None = None,
-    password: str | None = None,
-    token: str | None = None,
-    authority: str | None = None,
-) -> MailServer:
-    """A server that takes mail. Raises MailError as `parse_server`."""
-    return parse_server(url, ("smtp", "smtps"), user=user, password=password, token=token, authority=authority)
-
-
-def parse_imap_server(
-    url: str,
-    *,
-    user: str | None = None,
-    password: str | None = None,
-    token: str | None = None,
-    authority: str | None = None,
-) -> MailServer:
-    """A server that keeps mail. Raises MailError as `parse_server`."""
-    return parse_server(url, ("imap", "imaps"), user=user, password=password, token=token, authority=authority)

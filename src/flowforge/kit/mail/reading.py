@@ -11,7 +11,6 @@ from flowforge.kit.mail.charsets import decode_text
 from flowforge.kit.mail.mime import Budget, Part, read_field, split_message
 from flowforge.kit.mail.words import decode_words, unfold
 
-MESSAGE_MAX_BYTES: Final = 25 * 1024 * 1024
 INLINE_TEXT_MAX_BYTES: Final = 1024 * 1024
 """A text above this is an attachment, not a body."""
 ADDRESSES_MAX: Final = 1_000

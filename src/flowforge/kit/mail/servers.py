@@ -8,6 +8,7 @@ from ipaddress import ip_address
 from typing import Final
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
+from flowforge.kit.egress.addresses import write_endpoint
 from flowforge.kit.mail.errors import MailError, MailFault
 
 URL_MAX_CHARACTERS: Final = 4_096
@@ -23,6 +24,8 @@ class TlsMode(StrEnum):
     NONE = "none"
 
 
+SMTP_SCHEMES: Final = ("smtp", "smtps")
+IMAP_SCHEMES: Final = ("imap", "imaps")
 _SCHEMES: Final = {
     "smtps": (465, TlsMode.IMPLICIT),
     "smtp": (587, TlsMode.STARTTLS),
@@ -46,7 +49,7 @@ class MailServer:
 
     @property
     def place(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return write_endpoint(self.host, self.port)
 
     def make_tls_context(self) -> ssl.SSLContext:
         """Certificates are always checked. Reads files: call it from a thread. Raises MailError where `authority` is none."""

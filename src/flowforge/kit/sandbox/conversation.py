@@ -8,7 +8,8 @@ from typing import Final
 
 from flowforge.kit.border import JsonRefusedError, check_json, decode_untrusted, encode
 from flowforge.kit.limits import Limits
-from flowforge.kit.sandbox.errors import MESSAGE_BYTES, HostFault, SandboxError, SandboxFault
+from flowforge.kit.masking import cut_excerpt
+from flowforge.kit.sandbox.errors import HostFault, SandboxError, SandboxFault
 from flowforge.kit.sandbox.frames import HEAD_ROOM_BYTES
 from flowforge.kit.sandbox.host import CALLS_MAX, HostFunctions
 from flowforge.kit.sandbox.process import Process
@@ -163,7 +164,7 @@ class Conversation:
             code = SandboxFault(str(message["fault"]))
         except ValueError:
             raise _refuse() from None
-        text = str(message["message"]).encode()[:MESSAGE_BYTES].decode(errors="ignore")
+        text = cut_excerpt(str(message["message"]))
         line, column = _read_number(message.get("line")), _read_number(message.get("column"))
         where = f" (line {line}, column {column})" if line is not None and column is not None else ""
         return SandboxError(code, f"{text.rstrip('.')}{where}.", line=line, column=column)

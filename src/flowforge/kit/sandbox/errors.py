@@ -1,7 +1,6 @@
 """What can go wrong with a script."""
 
 from enum import StrEnum
-from typing import Final
 
 from flowforge.kit.errors import DependencyError
 
@@ -25,10 +24,6 @@ class SandboxFault(StrEnum):
     INPUT_TOO_LARGE = "step_in_max"
     OUTPUT_TOO_LARGE = "step_out_max"
     JSONATA = "jsonata_invalid"
-
-
-MESSAGE_BYTES: Final = 1_024
-"""Longest message that a script can have made."""
 
 
 class SandboxError(DependencyError):

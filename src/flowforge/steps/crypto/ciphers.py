@@ -5,7 +5,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from flowforge.operations import MAY_SECRET, ErrorCode, FatalError, StrictModel
-from flowforge.steps.crypto.spelling import read_bytes
+from flowforge.steps.encoded import read_bytes
 
 IV_BYTES: Final = 12
 TAG_BYTES: Final = 16

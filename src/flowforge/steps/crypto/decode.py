@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from flowforge.operations import ErrorCode, Example, FatalError, Nature, StrictModel, operation
-from flowforge.steps.crypto.spelling import AnyEncoding, read_bytes
+from flowforge.steps.encoded import AnyEncoding, read_bytes
 
 
 class DecodeParameters(StrictModel):

@@ -4,7 +4,7 @@ from pydantic import Field
 
 from flowforge.operations import ErrorCode, Example, FatalError, Nature, OperationContext, StrictModel, operation
 from flowforge.steps.crypto.ciphers import CIPHER_ERRORS, CipherParameters
-from flowforge.steps.crypto.spelling import read_bytes, write_bytes
+from flowforge.steps.encoded import read_bytes, write_bytes
 
 
 class DecryptParameters(CipherParameters):

@@ -1,15 +1,13 @@
-"""Input, algorithms and spelling that hash and hmac share."""
+"""What hash and hmac take alike: the input, the algorithm, and how the result is written."""
 
 from collections.abc import Iterator
 from typing import Final, Literal
 
 from pydantic import Field, model_validator
 
-from flowforge.operations import ErrorCode, FileInput, OperationContext, StrictModel
-from flowforge.steps.crypto.spelling import Encoding, decode_base64, read_bytes
+from flowforge.operations import ErrorCode, FileInput, OperationContext, StrictModel, require_one
+from flowforge.steps.encoded import Encoding, read_bytes
 from flowforge.steps.stored import STORED_ERRORS, open_stored
-
-__all__ = ["DIGEST_ERRORS", "Algorithm", "DigestParameters", "decode_base64"]
 
 Algorithm = Literal["sha256", "sha384", "sha512", "sha3_256", "sha3_512", "blake2b", "sha1", "md5"]
 
@@ -36,8 +34,7 @@ class DigestParameters(StrictModel):
 
     @model_validator(mode="after")
     def _check_one_input(self) -> "DigestParameters":
-        if (self.data is None) == (self.file is None):
-            raise ValueError("give exactly one of data and file")
+        require_one(self, "data", "file")
         return self
 
     def read_data(self) -> bytes:

@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from flowforge.operations import Example, Nature, StrictModel, operation
-from flowforge.steps.crypto.spelling import AnyEncoding, write_bytes
+from flowforge.steps.encoded import AnyEncoding, write_bytes
 
 
 class EncodeParameters(StrictModel):

@@ -5,7 +5,7 @@ from pydantic import Field
 from flowforge.kit.chance import draw_bytes
 from flowforge.operations import Example, Nature, OperationContext, StrictModel, operation
 from flowforge.steps.crypto.ciphers import CIPHER_ERRORS, IV_BYTES, CipherParameters
-from flowforge.steps.crypto.spelling import write_bytes
+from flowforge.steps.encoded import write_bytes
 
 
 class EncryptParameters(CipherParameters):

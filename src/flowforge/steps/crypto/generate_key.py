@@ -6,7 +6,7 @@ from pydantic import Field
 
 from flowforge.kit.chance import draw_bytes
 from flowforge.operations import Example, Nature, OperationContext, StrictModel, operation
-from flowforge.steps.crypto.spelling import Encoding, write_bytes
+from flowforge.steps.encoded import Encoding, write_bytes
 
 
 class KeyParameters(StrictModel):

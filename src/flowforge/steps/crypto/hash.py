@@ -6,7 +6,7 @@ from pydantic import Field
 
 from flowforge.operations import Example, Nature, OperationContext, StrictModel, operation
 from flowforge.steps.crypto.digests import DIGEST_ERRORS, DigestParameters
-from flowforge.steps.crypto.spelling import write_bytes
+from flowforge.steps.encoded import write_bytes
 
 
 class HashParameters(DigestParameters):

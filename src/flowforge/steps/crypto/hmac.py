@@ -8,7 +8,7 @@ from pydantic import Field
 from flowforge.operations import Example, Nature, OperationContext, StrictModel, operation
 from flowforge.steps.crypto.digests import DIGEST_ERRORS, DigestParameters
 from flowforge.steps.crypto.keys import KeyedParameters
-from flowforge.steps.crypto.spelling import read_bytes, write_bytes
+from flowforge.steps.encoded import read_bytes, write_bytes
 
 
 class HmacParameters(DigestParameters, KeyedParameters):

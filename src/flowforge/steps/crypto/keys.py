@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from flowforge.operations import MAY_SECRET, StrictModel
-from flowforge.steps.crypto.spelling import read_bytes
+from flowforge.steps.encoded import read_bytes
 
 KeyEncoding = Literal["text", "hex", "base64", "base64url"]
 

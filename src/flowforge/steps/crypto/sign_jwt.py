@@ -1,11 +1,15 @@
 """`crypto.sign_jwt`."""
 
+from typing import Annotated
+
 import pydantic
 from pydantic import Field
 
+from flowforge.kit.units import parse_duration
 from flowforge.operations import ErrorCode, Example, Nature, OperationContext, StrictModel, operation
 from flowforge.steps.crypto.jwt_models import JwtAlgorithm
 from flowforge.steps.crypto.keys import KeyedParameters
+from flowforge.steps.durations import bound_duration
 
 
 class SignJwtParameters(KeyedParameters):
@@ -17,7 +21,9 @@ class SignJwtParameters(KeyedParameters):
     algorithm: JwtAlgorithm = Field(
         default="HS256", description="The algorithm; for all but HS… the key is a private key in PEM."
     )
-    expires_in: int = Field(default=3_600, ge=1, le=315_360_000, description="How long the token holds, in seconds.")
+    expires_in: Annotated[str, bound_duration(1_000, 315_360_000_000)] = Field(
+        default="1h", description="How long the token holds, such as `15m`; at most ten years."
+    )
     key_id: str | None = Field(default=None, description="The `kid` of the header, which tells the other side which key it is.")
 
 
@@ -52,5 +58,5 @@ async def sign_jwt(parameters: SignJwtParameters, context: OperationContext) -> 
     from flowforge.steps.crypto.tokens import sign_claims
 
     now_s = context.now_ms() // 1_000
-    claims = {"iat": now_s, "exp": now_s + parameters.expires_in, **parameters.claims}
+    claims = {"iat": now_s, "exp": now_s + parse_duration(parameters.expires_in) // 1_000, **parameters.claims}
     return SignJwtResult(token=sign_claims(claims, parameters.read_key(), parameters.algorithm, parameters.key_id))

@@ -54,7 +54,10 @@ def _allow_only(algorithm: str) -> JWSRegistry:
 
 @contextmanager
 def _without_warning() -> Generator[None]:
-    """EdDSA goes by a new name since RFC 9864, which the library warns of; most of the world still writes the old one."""
+    """The library's warnings would stand beside the command's output.
+
+    They are of EdDSA, which goes by a new name since RFC 9864 that few write yet, and of short keys, which the other side may have chosen.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SecurityWarning)
         yield
@@ -62,7 +65,8 @@ def _without_warning() -> Generator[None]:
 
 def _import_key(key: bytes, algorithm: str) -> Any:
     try:
-        return _KEYS[algorithm[:2]].import_key(key)
+        with _without_warning():
+            return _KEYS[algorithm[:2]].import_key(key)
     except (JoseError, ValueError) as error:
         wanted = "a shared key" if algorithm.startswith("HS") else "a key in PEM or JWK form that fits it"
         raise FatalError(f"key cannot be used with {algorithm}, which needs {wanted}.", code="key_invalid") from error

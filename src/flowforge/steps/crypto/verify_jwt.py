@@ -5,9 +5,11 @@ from typing import Annotated
 import pydantic
 from pydantic import Field
 
+from flowforge.kit.units import parse_duration
 from flowforge.operations import MAY_SECRET, ErrorCode, Example, Nature, OperationContext, StrictModel, operation
 from flowforge.steps.crypto.jwt_models import JwtAlgorithm
 from flowforge.steps.crypto.keys import KeyedParameters
+from flowforge.steps.durations import bound_duration
 
 
 class VerifyJwtParameters(KeyedParameters):
@@ -19,7 +21,9 @@ class VerifyJwtParameters(KeyedParameters):
     )
     issuer: str | None = Field(default=None, description="What the claim `iss` must be.")
     audience: str | None = Field(default=None, description="What the claim `aud` must be, or hold.")
-    leeway: int = Field(default=0, ge=0, le=600, description="How far the clocks may differ, in seconds.")
+    leeway: Annotated[str, bound_duration(0, 600_000)] = Field(
+        default="0", description="How far the clocks may differ, such as `30s`."
+    )
 
 
 class VerifyJwtResult(StrictModel):
@@ -64,6 +68,6 @@ async def verify_jwt(parameters: VerifyJwtParameters, context: OperationContext)
 
     given = {"iss": parameters.issuer, "aud": parameters.audience}
     wanted = {name: value for name, value in given.items() if value is not None}
-    now_s = context.now_ms() // 1_000
+    now_s, leeway_s = context.now_ms() // 1_000, parse_duration(parameters.leeway) // 1_000
     key = parameters.read_key()
-    return VerifyJwtResult(claims=check_token(parameters.token, key, parameters.algorithm, now_s, parameters.leeway, wanted))
+    return VerifyJwtResult(claims=check_token(parameters.token, key, parameters.algorithm, now_s, leeway_s, wanted))

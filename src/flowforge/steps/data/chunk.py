@@ -7,7 +7,7 @@ from typing import Final
 from pydantic import Field, model_validator
 
 from flowforge.kit.values import JsonValue
-from flowforge.operations import ErrorCode, Example, FatalError, Nature, OperationContext, operation
+from flowforge.operations import ErrorCode, Example, FatalError, Nature, OperationContext, operation, require_one
 from flowforge.steps.data.lists import ListParameters, list_errors, read_items, write_items
 
 FILES_MAX: Final = 1_000
@@ -26,8 +26,7 @@ class ChunkParameters(ListParameters):
 
     @model_validator(mode="after")
     def _check_form(self) -> "ChunkParameters":
-        if (self.size is None) == (self.parts is None):
-            raise ValueError("give either size or parts")
+        require_one(self, "size", "parts")
         return self
 
 

@@ -4,7 +4,7 @@ import pydantic
 from pydantic import Field, SkipValidation, model_validator
 
 from flowforge.kit.values import JsonValue
-from flowforge.operations import ErrorCode, Example, FileInput, Nature, OperationContext, StrictModel, operation
+from flowforge.operations import ErrorCode, Example, FileInput, Nature, OperationContext, StrictModel, operation, require_one
 from flowforge.steps.data.converting import READ_ERRORS, Dialects, Format, convert_stored, format_data, parse_data
 from flowforge.steps.data.csv_text import CsvOptions
 from flowforge.steps.data.formats import guess_format, rename
@@ -20,7 +20,9 @@ class ConvertParameters(StrictModel):
     data: SkipValidation[pydantic.JsonValue] = Field(
         default=None, description="A text in the format `from` (a workbook in base64), or any value if that is `value`."
     )
-    file: FileInput | None = Field(default=None, description="A file to convert, in place of `data`; the result is a file too.")
+    file: FileInput | None = Field(
+        default=None, description="A file to convert, in place of `data`; the result is a file too, unless `to` is `value`."
+    )
     from_format: Format | None = Field(
         default=None,
         alias="from",
@@ -45,14 +47,10 @@ class ConvertParameters(StrictModel):
 
     @model_validator(mode="after")
     def _check_source(self) -> "ConvertParameters":
-        if self.file is not None:
-            if self.data is not None:
-                raise ValueError("give either data or file")
-            if self.from_format == "value":
-                raise ValueError("a file has a format; leave `from` out if its name tells it")
-        elif "data" not in self.model_fields_set:
-            raise ValueError("give either data or file")
-        elif self.from_format not in (None, "value") and not isinstance(self.data, str):
+        require_one(self, "data", "file", null_counts={"data"})
+        if self.file is not None and self.from_format == "value":
+            raise ValueError("a file has a format; leave `from` out if its name tells it")
+        if self.file is None and self.from_format not in (None, "value") and not isinstance(self.data, str):
             raise ValueError(f"data must be a text to be read as {self.from_format}; leave `from` out if it is a value already")
         return self
 

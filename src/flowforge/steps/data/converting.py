@@ -1,8 +1,8 @@
 """Texts of every format to values and back, and files of every format to files."""
 
-import binascii
 import io
-from base64 import b64decode, b64encode
+import json
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Literal, cast, get_args
@@ -10,12 +10,12 @@ from typing import Final, Literal, cast, get_args
 import orjson
 
 from flowforge.kit.border import JsonRefusedError, check_json, decode_untrusted, encode
-from flowforge.kit.errors import StorageError, StorageFullError
+from flowforge.kit.errors import StorageError
 from flowforge.kit.limits import Limits
 from flowforge.kit.objects import FileValue
 from flowforge.kit.units import format_size
 from flowforge.kit.values import JsonObject, JsonValue
-from flowforge.operations import ErrorCode, FatalError, OperationContext, RetryableError
+from flowforge.operations import ErrorCode, FatalError, OperationContext
 from flowforge.steps.data.csv_text import CsvOptions, parse_csv, write_csv
 from flowforge.steps.data.formats import MEDIA_TYPES, WHOLE_MAX_BYTES, FileFormat, RowFormat
 from flowforge.steps.data.ndjson_rows import read_ndjson, write_ndjson
@@ -26,7 +26,8 @@ from flowforge.steps.data.xlsx_writing import write_xlsx_file
 from flowforge.steps.data.xml_options import XML_ERRORS, XmlOptions
 from flowforge.steps.data.xml_text import parse_xml, write_xml
 from flowforge.steps.data.yaml_text import parse_yaml, write_yaml
-from flowforge.steps.stored import FILE_TOO_LARGE, create_stored, open_stored, read_stored
+from flowforge.steps.encoded import decode_base64
+from flowforge.steps.stored import FILE_TOO_LARGE, create_stored, explain_storage, open_stored, read_stored
 
 Format = Literal["json", "ndjson", "yaml", "csv", "xml", "xlsx", "value"]
 
@@ -77,7 +78,7 @@ def parse_data(text: str, from_format: Format, dialects: Dialects) -> JsonValue:
         case "xml":
             return parse_xml(text, dialects.xml)
         case "xlsx":
-            return [*read_xlsx_file(io.BytesIO(_decode_base64(text)), dialects.xlsx, _INLINE_XLSX)]
+            return [*read_xlsx_file(io.BytesIO(decode_base64(text, "data")), dialects.xlsx, _INLINE_XLSX)]
 
 
 def format_data(value: JsonValue, to_format: Format, dialects: Dialects) -> JsonValue:
@@ -104,30 +105,38 @@ def format_data(value: JsonValue, to_format: Format, dialects: Dialects) -> Json
 
 
 def parse_json(data: bytes, limits: Limits) -> JsonValue:
-    """Raises FatalError (`json_invalid` and the like), with line and column in its message."""
+    """Raises FatalError (`json_invalid` and the like), with line and column, or the field, in its message."""
+    text = data.removeprefix(b"\xef\xbb\xbf")
     try:
-        return decode_untrusted(data.removeprefix(b"\xef\xbb\xbf"), limits)
+        return decode_untrusted(text, limits)
     except JsonRefusedError as error:
-        raise FatalError(error.message, code=error.reason) from None
+        if error.reason == "encoding":
+            _decode_text(text)
+        message = _find_number(text, limits) if error.reason == "number_range" else None
+        raise FatalError(message or error.message, code=error.reason) from None
+
+
+def _find_number(data: bytes, limits: Limits) -> str | None:
+    """Which number is out of range, and in which field: the fast reader does not tell."""
+    try:
+        check_json(json.loads(data), limits)
+    except JsonRefusedError as error:
+        return error.message if error.reason == "number_range" else None
+    except (ValueError, RecursionError):  # of thousands of digits, or of a depth that is refused anyway
+        return None
+    return None
 
 
 def _expect_rows(value: JsonValue) -> list[JsonValue]:
     if isinstance(value, list):
         return value
-    raise FatalError("Rows are written from a list; this value is none.", code="rows_expected")
+    raise FatalError("Rows are written from a list; this value is no list.", code="rows_expected")
 
 
 def _collect(work: Callable[[Callable[[bytes], object]], None]) -> bytes:
     made = bytearray()
     work(made.extend)
     return bytes(made)
-
-
-def _decode_base64(text: str) -> bytes:
-    try:
-        return b64decode("".join(text.split()), validate=True)
-    except (binascii.Error, ValueError):
-        raise FatalError("The text is no base64, as a workbook in a text is.", code="base64_invalid") from None
 
 
 def convert_stored(
@@ -208,5 +217,4 @@ def _store(context: OperationContext, data: bytes, name: str, to_format: FileFor
             writer.write(data)
             return writer.commit()
     except StorageError as error:
-        code = "storage_full" if isinstance(error, StorageFullError) else "file_failed"
-        raise RetryableError(error.message, code=code) from error
+        raise explain_storage(error) from error

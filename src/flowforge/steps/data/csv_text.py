@@ -173,7 +173,7 @@ def write_csv(value: JsonValue, options: CsvOptions) -> str:
         FatalError: `csv_invalid`: the value is no list of rows, or a row is neither an object nor a list.
     """
     if not isinstance(value, list):
-        raise FatalError("CSV is written from a list of rows; this value is none.", code="csv_invalid")
+        raise FatalError("CSV is written from a list of rows; this value is no list.", code="csv_invalid")
     columns = options.columns or list_columns(value)
     return "".join(format_csv(value, columns, options))
 

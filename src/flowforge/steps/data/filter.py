@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from flowforge.kit.values import JsonObject, JsonValue
-from flowforge.operations import Example, FatalError, Nature, OperationContext, operation
+from flowforge.operations import Example, FatalError, Nature, OperationContext, operation, require_one
 from flowforge.steps.data.conditions import Check, Conditions, make_check
 from flowforge.steps.data.fields import name_type
 from flowforge.steps.data.item_expressions import BUDGET_ERROR, EXPRESSION_ERROR, GivenValues, ItemEvaluator, ItemExpression
@@ -30,8 +30,7 @@ class FilterParameters(ListParameters):
 
     @model_validator(mode="after")
     def _check_conditions(self) -> "FilterParameters":
-        if (self.where is None) == (self.expression is None):
-            raise ValueError("give either where, a list of conditions, or expression")
+        require_one(self, "where", "expression")
         return self
 
 

@@ -7,7 +7,17 @@ import pydantic
 from pydantic import Field, model_validator
 
 from flowforge.kit.values import JsonObject, JsonValue
-from flowforge.operations import ErrorCode, Example, FatalError, FileInput, Nature, OperationContext, StrictModel, operation
+from flowforge.operations import (
+    ErrorCode,
+    Example,
+    FatalError,
+    FileInput,
+    Nature,
+    OperationContext,
+    StrictModel,
+    operation,
+    require_one,
+)
 from flowforge.steps.data.joining import RIGHT_MAX_PARTS, Collisions, Columns, LeftSide, RightSide, list_columns
 from flowforge.steps.data.lists import TYPE_MISMATCH, FileParameters, list_errors, read_items, write_items
 from flowforge.steps.data.rows import RowFormat, RowOptions, read_rows, write_rows
@@ -68,10 +78,8 @@ class JoinParameters(FileParameters):
 
     @model_validator(mode="after")
     def _check_sides(self) -> "JoinParameters":
-        if (self.data is None) == (self.file is None):
-            raise ValueError("give either data, a list, or file, for the left")
-        if (self.right is None) == (self.right_file is None):
-            raise ValueError("give either right, a list, or right_file")
+        require_one(self, "data", "file")
+        require_one(self, "right", "right_file")
         if self.left_suffix == self.right_suffix and self.collisions == "suffix":
             raise ValueError("the suffixes must differ")
         if self.nest is not None and self.nest.left == self.nest.right:

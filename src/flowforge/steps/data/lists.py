@@ -4,10 +4,12 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final, TypeVar
 
 import pydantic
-from pydantic import Field, model_validator
+from pydantic import Field, GetJsonSchemaHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from flowforge.kit.values import JsonObject, JsonValue
-from flowforge.operations import ErrorCode, FileInput, OperationContext, StrictModel
+from flowforge.operations import ErrorCode, FileInput, OperationContext, StrictModel, require_one
 from flowforge.steps.data.formats import rename
 from flowforge.steps.data.rows import (
     ROW_ERRORS,
@@ -46,6 +48,16 @@ class FileParameters(StrictModel):
         description="The sheet of Excel files; `header` and `columns` belong to the one that is read, if one is.",
     )
 
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """What an operation is about comes first: `data`, its own fields, and then those that belong to files."""
+        schema = handler(core_schema)
+        properties = handler.resolve_ref_schema(schema)["properties"]
+        inherited = [field.alias or name for name, field in FileParameters.model_fields.items()]
+        for name in (*(each for each in list(properties) if each not in {"data", *inherited}), *inherited):
+            properties[name] = properties.pop(name)
+        return schema
+
 
 class ListParameters(FileParameters):
     """The items: a list, or a file with rows."""
@@ -54,8 +66,7 @@ class ListParameters(FileParameters):
 
     @model_validator(mode="after")
     def _check_source(self) -> "ListParameters":
-        if (self.data is None) == (self.file is None):
-            raise ValueError("give either data, a list, or file")
+        require_one(self, "data", "file")
         return self
 
     def list_items(self) -> list[JsonValue]:
@@ -72,8 +83,7 @@ class ValueParameters(FileParameters):
 
     @model_validator(mode="after")
     def _check_source(self) -> "ValueParameters":
-        if (self.data is None) == (self.file is None):
-            raise ValueError("give either data, an object or a list of objects, or file")
+        require_one(self, "data", "file")
         return self
 
 

@@ -7,7 +7,7 @@ import pydantic
 from pydantic import Field, model_validator
 
 from flowforge.kit.values import JsonObject, JsonValue
-from flowforge.operations import ErrorCode, Example, FatalError, Nature, OperationContext, StrictModel, operation
+from flowforge.operations import ErrorCode, Example, FatalError, Nature, OperationContext, StrictModel, operation, require_one
 from flowforge.steps.data.fields import ABSENT, Absent, find_field, name_type, require_row
 from flowforge.steps.data.item_expressions import (
     BUDGET_ERROR,
@@ -64,8 +64,7 @@ class MapParameters(ListParameters):
 
     @model_validator(mode="after")
     def _check_form(self) -> "MapParameters":
-        if (self.expression is None) == (self.fields is None):
-            raise ValueError("give either expression or fields")
+        require_one(self, "expression", "fields")
         if self.keep_others and self.fields is None:
             raise ValueError("keep_others belongs to fields")
         if self.spread and self.expression is None:

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from flowforge.kit.border import decode, encode
 from flowforge.kit.values import JsonValue
-from flowforge.operations import FatalError, RetryableError, StrictModel
+from flowforge.operations import FatalError, RetryableError, StrictModel, require_one
 from flowforge.steps.data.conditions import name_place
 from flowforge.steps.data.fields import name_type, read_field
 from flowforge.steps.data.item_expressions import ItemEvaluator, ItemExpression, ItemFunction
@@ -45,8 +45,7 @@ class SortKey(StrictModel):
 
     @model_validator(mode="after")
     def _check_source(self) -> "SortKey":
-        if (self.field is None) == (self.expression is None):
-            raise ValueError("give either field or expression")
+        require_one(self, "field", "expression")
         return self
 
 

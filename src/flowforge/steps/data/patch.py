@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.operations import ErrorCode, Example, FatalError, Nature, StrictModel, operation
 from flowforge.steps.data.fields import are_equal, is_index, name_type
+from flowforge.steps.data.paths import put_member
 
 
 class PatchStep(StrictModel):
@@ -127,7 +128,7 @@ class _Document:
         self.root = current = self._copy(self.root)
         for name in path[:-1]:
             below = self._copy(_look_up(current, name))
-            _replace(current, name, below)
+            put_member(current, name, below)
             current = below
         return current
 
@@ -159,7 +160,7 @@ class _Document:
 
     def _set(self, path: list[str], value: JsonValue) -> None:
         if path:
-            _replace(self._take_holder(path), path[-1], value)
+            put_member(self._take_holder(path), path[-1], value)
         else:
             self.root = value
 
@@ -185,10 +186,3 @@ def _look_up(value: JsonValue, name: str) -> JsonValue:
     if isinstance(value, list) and is_index(name, len(value)):
         return value[int(name)]
     raise _PlaceError(f"{name_type(value)} there has no {name!r}")
-
-
-def _replace(holder: JsonObject | list[JsonValue], name: str, value: JsonValue) -> None:
-    if isinstance(holder, dict):
-        holder[name] = value
-    else:
-        holder[int(name)] = value

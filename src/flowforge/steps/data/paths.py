@@ -28,9 +28,9 @@ def set_field(row: JsonObject, path: Sequence[str], value: JsonValue, where: str
                 code="type_mismatch",
                 details={"field": ".".join(path)},
             )
-        _put(current, name, copied)
+        put_member(current, name, copied)
         current = copied
-    _put(current, path[-1], value)
+    put_member(current, path[-1], value)
 
 
 def remove_field(row: JsonObject, path: Sequence[str]) -> bool:
@@ -72,7 +72,8 @@ def _copy(value: JsonValue) -> JsonObject | list[JsonValue] | None:
     return [*value] if isinstance(value, list) else None
 
 
-def _put(holder: JsonObject | list[JsonValue], name: str, value: JsonValue) -> None:
+def put_member(holder: JsonObject | list[JsonValue], name: str, value: JsonValue) -> None:
+    """Sets a field of an object, or the element of a list that the number names. Changes what is given."""
     if isinstance(holder, dict):
         holder[name] = value
     else:

@@ -6,7 +6,17 @@ import pydantic
 from pydantic import Field, SkipValidation, model_validator
 
 from flowforge.kit.values import JsonValue
-from flowforge.operations import ErrorCode, Example, FatalError, FileInput, Nature, OperationContext, StrictModel, operation
+from flowforge.operations import (
+    ErrorCode,
+    Example,
+    FatalError,
+    FileInput,
+    Nature,
+    OperationContext,
+    StrictModel,
+    operation,
+    require_one,
+)
 from flowforge.steps.data.converting import READ_ERRORS, Dialects, read_whole
 from flowforge.steps.data.csv_text import CsvOptions
 from flowforge.steps.data.formats import FileFormat, guess_format
@@ -44,8 +54,7 @@ class QueryParameters(StrictModel):
 
     @model_validator(mode="after")
     def _check_source(self) -> "QueryParameters":
-        if (self.file is None) == ("data" not in self.model_fields_set) or (self.file is not None and self.data is not None):
-            raise ValueError("give either data or file")
+        require_one(self, "data", "file", null_counts={"data"})
         if self.give != "values" and self.language == "jmespath":
             raise ValueError("`give` is for JSONPath; a JMESPath query says itself what it gives")
         return self

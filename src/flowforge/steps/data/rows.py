@@ -15,10 +15,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, assert_never, cast, get_args
 
-from flowforge.kit.errors import StorageError, StorageFullError
+from flowforge.kit.errors import StorageError
 from flowforge.kit.objects import FileValue, ObjectWriter
 from flowforge.kit.values import JsonObject, JsonValue
-from flowforge.operations import ErrorCode, FatalError, OperationContext, RetryableError
+from flowforge.operations import ErrorCode, FatalError, OperationContext
 from flowforge.steps.data.csv_file import read_csv_file, write_csv_file
 from flowforge.steps.data.csv_text import CsvOptions
 from flowforge.steps.data.formats import FORMAT_UNKNOWN, MEDIA_TYPES, RowFormat, guess_format
@@ -27,7 +27,7 @@ from flowforge.steps.data.ndjson_rows import read_ndjson, write_ndjson
 from flowforge.steps.data.xlsx_options import XlsxOptions
 from flowforge.steps.data.xlsx_reading import XLSX_ERRORS, read_xlsx_file
 from flowforge.steps.data.xlsx_writing import write_xlsx_file
-from flowforge.steps.stored import STORED_ERRORS, create_stored, find_stored, open_stored
+from flowforge.steps.stored import STORED_ERRORS, create_stored, explain_storage, find_stored, open_stored
 
 __all__ = [
     "ROW_ERRORS",
@@ -144,8 +144,7 @@ def write_rows(
             _write(writer, rows, to_format, known)
             return writer.commit()
     except StorageError as error:
-        code = "storage_full" if isinstance(error, StorageFullError) else "file_failed"
-        raise RetryableError(error.message, code=code) from error
+        raise explain_storage(error) from error
 
 
 def _write(writer: ObjectWriter, rows: Iterable[JsonValue], to_format: RowFormat, options: RowOptions) -> None:

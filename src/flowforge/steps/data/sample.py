@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from flowforge.kit.values import INTEGER_MAX, INTEGER_MIN, JsonObject, JsonValue
-from flowforge.operations import Example, Nature, OperationContext, operation
+from flowforge.operations import Example, Nature, OperationContext, operation, require_one
 from flowforge.steps.data.lists import ListParameters, list_errors, run_on_file
 
 
@@ -20,11 +20,11 @@ class SampleParameters(ListParameters):
     method: Literal["random", "first", "last", "every"] = Field(
         default="random", description="Whether items are taken by chance, from the start, from the end, or each so-manieth."
     )
-    size: int | None = Field(
+    count: int | None = Field(
         default=None, ge=1, le=100_000, description="How many items are taken (with `every`: of so many items the first one)."
     )
     fraction: float | None = Field(
-        default=None, gt=0, lt=1, description="With `random`, in place of `size`: how likely each item is taken, such as 0.1."
+        default=None, gt=0, lt=1, description="With `random`, in place of `count`: how likely each item is taken, such as 0.1."
     )
     seed: int = Field(
         default=0,
@@ -35,8 +35,7 @@ class SampleParameters(ListParameters):
 
     @model_validator(mode="after")
     def _check_form(self) -> "SampleParameters":
-        if (self.size is None) == (self.fraction is None):
-            raise ValueError("give either size or fraction")
+        require_one(self, "count", "fraction")
         if self.fraction is not None and self.method != "random":
             raise ValueError("fraction belongs to the method random")
         return self
@@ -44,14 +43,14 @@ class SampleParameters(ListParameters):
 
 def sample_list(parameters: SampleParameters, items: Iterable[JsonValue]) -> Iterable[JsonValue]:
     """The items that are taken, in their order."""
-    size = parameters.size or 1
+    count = parameters.count or 1
     match parameters.method:
         case "first":
-            return islice(items, size)
+            return islice(items, count)
         case "last":
-            return deque(items, maxlen=size)
+            return deque(items, maxlen=count)
         case "every":
-            return islice(items, 0, None, size)
+            return islice(items, 0, None, count)
         case "random":
             return _draw(parameters, items)
 
@@ -70,9 +69,9 @@ def sample_file(parameters: SampleParameters, context: OperationContext) -> Json
     with_file=sample_file,
     errors=list_errors(),
     examples=(
-        Example("Each third item", {"data": [1, 2, 3, 4, 5, 6, 7], "method": "every", "size": 3}, [1, 4, 7]),
-        Example("The last two", {"data": [1, 2, 3], "method": "last", "size": 2}, [2, 3]),
-        Example("Three by chance, the same at each call", {"data": [1, 2, 3, 4, 5, 6, 7, 8], "size": 3, "seed": 7}, [3, 6, 8]),
+        Example("Each third item", {"data": [1, 2, 3, 4, 5, 6, 7], "method": "every", "count": 3}, [1, 4, 7]),
+        Example("The last two", {"data": [1, 2, 3], "method": "last", "count": 2}, [2, 3]),
+        Example("Three by chance, the same at each call", {"data": [1, 2, 3, 4, 5, 6, 7, 8], "count": 3, "seed": 7}, [3, 6, 8]),
     ),
 )
 def sample_items(parameters: SampleParameters) -> JsonValue:
@@ -90,7 +89,7 @@ def _draw(parameters: SampleParameters, items: Iterable[JsonValue]) -> Iterable[
     if parameters.fraction is not None:
         limit = int(parameters.fraction * 2**64)
         return (item for rank, _, item in ranked if rank < limit)
-    drawn = nsmallest(parameters.size or 1, ranked, key=lambda placed: placed[:2])
+    drawn = nsmallest(parameters.count or 1, ranked, key=lambda placed: placed[:2])
     return [item for _, _, item in sorted(drawn, key=lambda placed: placed[1])]
 
 

@@ -21,6 +21,7 @@ from flowforge.operations import (
     OperationContext,
     StrictModel,
     operation,
+    require_one,
 )
 from flowforge.steps.data.converting import READ_ERRORS, Dialects, read_whole
 from flowforge.steps.data.csv_text import CsvOptions
@@ -69,10 +70,8 @@ class ValidateParameters(StrictModel):
 
     @model_validator(mode="after")
     def _check_source(self) -> "ValidateParameters":
-        if (self.file is None) == ("data" not in self.model_fields_set) or (self.file is not None and self.data is not None):
-            raise ValueError("give either data or file")
-        if (self.schema_ is None) == (self.schema_file is None):
-            raise ValueError("give either schema or schema_file")
+        require_one(self, "data", "file", null_counts={"data"})
+        require_one(self, "schema_", "schema_file")
         if self.each and self.file is None and not isinstance(self.data, list):
             raise ValueError("with `each` data is a list")
         return self
@@ -90,7 +89,7 @@ class SchemaError(StrictModel):
 class ValidateResult(StrictModel):
     """What was found."""
 
-    valid: bool = Field(description="Whether everything fits the schema.")
+    is_valid: bool = Field(description="Whether everything fits the schema.")
     checked: int = Field(description="How many values were checked: 1, or with `each` the items or rows.")
     invalid: int = Field(description="How many of them do not fit.")
     errors: list[SchemaError] = Field(description="The first 100 faults.")
@@ -133,7 +132,7 @@ def validate_file(parameters: ValidateParameters, context: OperationContext) -> 
                 },
             },
             {
-                "valid": False,
+                "is_valid": False,
                 "checked": 1,
                 "invalid": 1,
                 "errors": [
@@ -158,7 +157,7 @@ def validate_file(parameters: ValidateParameters, context: OperationContext) -> 
                 "schema": {"properties": {"pieces": {"type": "integer"}}},
             },
             {
-                "valid": False,
+                "is_valid": False,
                 "checked": 2,
                 "invalid": 1,
                 "errors": [{"path": "pieces", "message": '"seven" is not of type "integer"', "keyword": "type", "row": 1}],
@@ -220,7 +219,7 @@ def _check(parameters: ValidateParameters, validator: "Draft202012Validator", va
         errors.extend(_explain(fault, row if parameters.each else None) for fault in islice(validator.iter_errors(value), left))
     if errors and parameters.on_invalid == "fail":
         raise _mismatch(errors, checked, invalid)
-    return ValidateResult(valid=invalid == 0, checked=checked, invalid=invalid, errors=errors)
+    return ValidateResult(is_valid=invalid == 0, checked=checked, invalid=invalid, errors=errors)
 
 
 def _explain(fault: "ValidationError", row: int | None) -> SchemaError:

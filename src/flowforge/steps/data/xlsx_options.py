@@ -24,7 +24,7 @@ class XlsxOptions(StrictModel):
         max_length=16_384,
         description="Names of the columns: for a sheet without header; in writing, which columns, and in what order.",
     )
-    time_zone: str = Field(
+    timezone: str = Field(
         default="UTC",
         max_length=64,
         description="The time zone that dates with a time are in, such as `Europe/Berlin`; a sheet does not say it.",

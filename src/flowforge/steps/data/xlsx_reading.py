@@ -45,7 +45,7 @@ def read_xlsx_file(stream: BinaryIO, options: XlsxOptions, limits: Limits) -> It
         FatalError: a code of `XLSX_ERRORS`, with the cell in its details where it has one.
     """
     check_workbook(stream, limits)
-    zone = find_zone(options.time_zone)
+    zone = find_zone(options.timezone)
     with _ReaderFaults(), _open(stream) as workbook:
         sheet = _find_sheet(workbook, options.sheet)
         yield from _read_rows(sheet, options, zone)
@@ -108,7 +108,7 @@ def find_zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise _fail(f"the time zone {name!r} of `xlsx.time_zone` is unknown; give one such as Europe/Berlin") from None
+        raise _fail(f"the time zone {name!r} of `xlsx.timezone` is unknown; give one such as Europe/Berlin") from None
 
 
 class _ReaderFaults:

@@ -159,7 +159,7 @@ class _Sheet:
         self._columns = columns
         self._options = options
         self._is_live = options.formulas == "live"
-        self._zone = find_zone(options.time_zone)
+        self._zone = find_zone(options.timezone)
         self._dates = frozenset(at for at, name in enumerate(columns) if name in options.dates)
         self._letters: list[str] = []
 

@@ -5,15 +5,19 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from pydantic import Field, field_validator
 
-from flowforge.kit.egress import EgressError
-from flowforge.kit.mail.errors import MailError
-from flowforge.kit.mail.mailer import Mailer, parse_imap_server
+from flowforge.kit.mail.mailer import Mailer
+from flowforge.kit.mail.servers import IMAP_SCHEMES
 from flowforge.kit.units import format_size
 from flowforge.kit.values import JsonObject
 from flowforge.operations import MAY_SECRET, ErrorCode, Example, FatalError, Nature, OperationContext, StrictModel, operation
 from flowforge.steps.email.messages import ParsedMessage, describe_mail, store_content
-from flowforge.steps.email.servers import SERVER_ERRORS, ServerParameters, explain_mail, name_server, read_server
-from flowforge.steps.outbound import explain_egress
+from flowforge.steps.email.servers import (
+    SERVER_ERRORS,
+    ServerParameters,
+    explain_failures,
+    name_server,
+    read_server,
+)
 
 if TYPE_CHECKING:
     from flowforge.kit.mail.mailbox import Criteria, Mailbox
@@ -132,7 +136,7 @@ _MESSAGE: Final[JsonObject] = {
         "message-id": ["<1@example.com>"],
     },
     "attachments": [],
-    "truncated": False,
+    "is_truncated": False,
     "uid": 101,
     "size": 171,
 }
@@ -170,13 +174,9 @@ async def fetch(parameters: FetchParameters, context: OperationContext) -> Fetch
     `email.mark` what was handled. With `mark_seen` or `move_to` a process that is killed after the server has marked and before the step
     is recorded leaves messages marked that no run has seen. Messages above 25 MiB are skipped; one step fetches at most 200 MiB.
     """
-    try:
-        server = read_server(parameters.server, parse_imap_server)
+    with explain_failures():
+        server = read_server(parameters.server, IMAP_SCHEMES)
         return await context.service(Mailer).visit(server, lambda mailbox: _fetch(mailbox, parameters, context))
-    except MailError as error:
-        raise explain_mail(error) from error
-    except EgressError as error:
-        raise explain_egress(error) from error
 
 
 def _fetch(mailbox: "Mailbox", parameters: FetchParameters, context: OperationContext) -> FetchResult:

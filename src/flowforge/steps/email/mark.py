@@ -4,13 +4,17 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from pydantic import Field, field_validator, model_validator
 
-from flowforge.kit.egress import EgressError
-from flowforge.kit.mail.errors import MailError
-from flowforge.kit.mail.mailer import Mailer, parse_imap_server
+from flowforge.kit.mail.mailer import Mailer
+from flowforge.kit.mail.servers import IMAP_SCHEMES
 from flowforge.operations import MAY_SECRET, Example, Nature, OperationContext, StrictModel, operation
 from flowforge.steps.email.fetch import FOLDER_CHANGED, FOLDER_MISSING, check_text, open_folder
-from flowforge.steps.email.servers import SERVER_ERRORS, ServerParameters, explain_mail, name_server, read_server
-from flowforge.steps.outbound import explain_egress
+from flowforge.steps.email.servers import (
+    SERVER_ERRORS,
+    ServerParameters,
+    explain_failures,
+    name_server,
+    read_server,
+)
 
 if TYPE_CHECKING:
     from flowforge.kit.mail.mailbox import Mailbox
@@ -85,15 +89,11 @@ async def mark(parameters: MarkParameters, context: OperationContext) -> MarkRes
     harm. A folder to move to must exist. Where the server cannot delete single messages (no UIDPLUS), they are marked as deleted, and go
     when somebody tidies the folder.
     """
-    try:
-        server = read_server(parameters.server, parse_imap_server)
+    with explain_failures():
+        server = read_server(parameters.server, IMAP_SCHEMES)
         if not parameters.uids:
             return MarkResult(count=0)
         return await context.service(Mailer).visit(server, lambda mailbox: _mark(mailbox, parameters))
-    except MailError as error:
-        raise explain_mail(error) from error
-    except EgressError as error:
-        raise explain_egress(error) from error
 
 
 def _mark(mailbox: "Mailbox", parameters: MarkParameters) -> MarkResult:

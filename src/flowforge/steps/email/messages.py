@@ -30,7 +30,7 @@ class ParsedAttachment(StrictModel):
     media_type: str = Field(description="The media type that the sender gave.")
     size: int = Field(description="The size in bytes, decoded.")
     cid: str | None = Field(description="The name by which the HTML shows it as `cid:…`; else null.")
-    inline: bool = Field(description="Whether it is meant to be seen inside the text, such as an image.")
+    is_inline: bool = Field(description="Whether it is meant to be seen inside the text, such as an image.")
     file: dict[str, pydantic.JsonValue] | None = Field(description="The content as a file value; null where `base64` has it.")
     base64: str | None = Field(description="The content in base64; null where `file` has it.")
 
@@ -52,7 +52,7 @@ class ParsedMessage(StrictModel):
     html: str | None = Field(description="The HTML as it came, not cleaned; null where there is none.")
     headers: dict[str, list[str]] = Field(description="Every header by its name in lower case, decoded; a list, as some repeat.")
     attachments: list[ParsedAttachment] = Field(description="Attachments and images, in their order.")
-    truncated: bool = Field(description="Whether the message has more than 1,000 parts; those after them are left out.")
+    is_truncated: bool = Field(description="Whether the message has more than 1,000 parts; those after them are left out.")
 
 
 Content = Callable[["ReceivedFile"], tuple[int, JsonObject | None, str | None]]
@@ -94,7 +94,7 @@ def describe_mail(mail: "ReceivedMail", content: Content) -> JsonObject:
         "html": mail.html,
         "headers": {name: list(values) for name, values in mail.headers.items()},
         "attachments": [_describe_file(file, content) for file in mail.attachments],
-        "truncated": mail.is_cut,
+        "is_truncated": mail.is_cut,
     }
 
 
@@ -113,7 +113,7 @@ def _describe_file(file: "ReceivedFile", content: Content) -> JsonObject:
         "media_type": file.media_type,
         "size": size,
         "cid": file.cid,
-        "inline": file.is_inline,
+        "is_inline": file.is_inline,
         "file": value,
         "base64": base64,
     }

@@ -1,14 +1,23 @@
 """`email.parse`."""
 
-import binascii
-from base64 import b64decode
 from typing import Final, Literal
 
 from pydantic import Field, model_validator
 
 from flowforge.kit.values import JsonObject
-from flowforge.operations import ErrorCode, Example, FatalError, FileInput, Nature, OperationContext, StrictModel, operation
+from flowforge.operations import (
+    ErrorCode,
+    Example,
+    FatalError,
+    FileInput,
+    Nature,
+    OperationContext,
+    StrictModel,
+    operation,
+    require_one,
+)
 from flowforge.steps.email.messages import ParsedMessage, describe_mail, inline_content, store_content
+from flowforge.steps.encoded import decode_base64
 from flowforge.steps.stored import FILE_TOO_LARGE, STORED_ERRORS, read_stored
 
 DATA_MAX_BYTES: Final = 10 * 2**20
@@ -19,15 +28,14 @@ class ParseParameters(StrictModel):
     """A message, exactly one of `data` and `file`."""
 
     data: str | None = Field(default=None, description="The message as it was sent (RFC 5322), headers first; at most 10 MiB.")
-    encoding: Literal["text", "base64"] = Field(default="text", description="How `data` is written.")
+    data_encoding: Literal["text", "base64"] = Field(default="text", description="How `data` is written.")
     file: FileInput | None = Field(
         default=None, description="The message as a file value (.eml), at most 25 MiB; attachments then come as files too."
     )
 
     @model_validator(mode="after")
     def _check_one(self) -> "ParseParameters":
-        if (self.data is None) == (self.file is None):
-            raise ValueError("give exactly one of data and file")
+        require_one(self, "data", "file")
         return self
 
 
@@ -85,7 +93,7 @@ _EXAMPLE_HEADERS: Final[JsonObject] = {
                 "html": None,
                 "headers": _EXAMPLE_HEADERS,
                 "attachments": [],
-                "truncated": False,
+                "is_truncated": False,
             },
         ),
     ),
@@ -106,13 +114,7 @@ def parse(parameters: ParseParameters) -> ParsedMessage:
 
 def _read_data(parameters: ParseParameters) -> bytes:
     written = parameters.data or ""
-    if parameters.encoding == "text":
-        data = written.encode()
-    else:
-        try:
-            data = b64decode("".join(written.split()), validate=True)
-        except (binascii.Error, ValueError):
-            raise FatalError("data: this is no base64; check where it was cut.", code="base64_invalid") from None
+    data = written.encode() if parameters.data_encoding == "text" else decode_base64(written, "data")
     if len(data) > DATA_MAX_BYTES:
         raise FatalError("data: the message is larger than 10 MiB; give it as a file.", code="data_too_large")
     return data

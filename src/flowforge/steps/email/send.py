@@ -1,21 +1,19 @@
 """`email.send`."""
 
 import asyncio
-import binascii
-from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from mimetypes import guess_type
 from typing import TYPE_CHECKING, Any, Final
 
-from flowforge.kit.egress import EgressError
-from flowforge.kit.errors import StorageError, StorageFullError
+from flowforge.kit.errors import StorageError
 from flowforge.kit.mail.errors import MailError
-from flowforge.kit.mail.mailer import Mailer, parse_smtp_server
-from flowforge.operations import ErrorCode, Example, FatalError, Nature, OperationContext, RetryableError, operation
+from flowforge.kit.mail.mailer import Mailer
+from flowforge.kit.mail.servers import SMTP_SCHEMES
+from flowforge.operations import ErrorCode, Example, FatalError, Nature, OperationContext, operation
 from flowforge.steps.email.send_parameters import Addresses, Attachment, Image, Rejection, SendParameters, SendResult
-from flowforge.steps.email.servers import SERVER_ERRORS, explain_mail, name_server, read_server
-from flowforge.steps.outbound import explain_egress
-from flowforge.steps.stored import FILE_TOO_LARGE, STORED_ERRORS, find_stored, read_stored
+from flowforge.steps.email.servers import SERVER_ERRORS, explain_failures, name_server, read_server
+from flowforge.steps.encoded import decode_base64
+from flowforge.steps.stored import FILE_TOO_LARGE, STORED_ERRORS, explain_storage, find_stored, read_stored
 
 if TYPE_CHECKING:
     from flowforge.kit.mail.addresses import MailAddress
@@ -105,16 +103,12 @@ async def send(parameters: SendParameters, context: OperationContext) -> SendRes
     can be known. The connection is encrypted unless the server is on this machine, and certificates are always checked.
     """
     try:
-        server = None if parameters.server is None else read_server(parameters.server, parse_smtp_server)
-        letter = await asyncio.to_thread(_write_letter, parameters, context)
-        delivery = await context.service(Mailer).send(letter, key=context.idempotency_key, server=server)
-    except MailError as error:
-        raise explain_mail(error) from error
-    except EgressError as error:
-        raise explain_egress(error) from error
+        with explain_failures():
+            server = None if parameters.server is None else read_server(parameters.server, SMTP_SCHEMES)
+            letter = await asyncio.to_thread(_write_letter, parameters, context)
+            delivery = await context.service(Mailer).send(letter, key=context.idempotency_key, server=server)
     except StorageError as error:
-        code = "storage_full" if isinstance(error, StorageFullError) else "file_failed"
-        raise RetryableError(error.message, code=code) from error
+        raise explain_storage(error) from error
     if delivery.refused:
         context.log("warning", f"The mail server refused {len(delivery.refused)} of the recipients.")
     return SendResult(
@@ -202,11 +196,4 @@ def _read_file(item: Attachment | Image, name: str | None, field: str, context: 
         media_type = item.media_type or guess_type(name or "")[0] or "text/plain"
         return MailFile(name or "file", media_type, item.text.encode(), charset="utf-8")
     media_type = item.media_type or guess_type(name or "")[0] or "application/octet-stream"
-    return MailFile(name or "file", media_type, _decode(item.base64 or "", field))
-
-
-def _decode(text: str, field: str) -> bytes:
-    try:
-        return b64decode("".join(text.split()), validate=True)
-    except (binascii.Error, ValueError):
-        raise FatalError(f"{field}.base64: this is no base64; check where it was cut.", code="base64_invalid") from None
+    return MailFile(name or "file", media_type, decode_base64(item.base64 or "", f"{field}.base64"))

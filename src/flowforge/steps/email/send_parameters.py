@@ -6,7 +6,7 @@ from typing import Annotated, cast
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from flowforge.operations import MAY_SECRET, FileInput, StrictModel
+from flowforge.operations import MAY_SECRET, FileInput, StrictModel, require_one
 from flowforge.steps.email.servers import ServerParameters
 
 Addresses = str | list[str]
@@ -31,8 +31,7 @@ class Attachment(StrictModel):
 
     @model_validator(mode="after")
     def _check_one_content(self) -> "Attachment":
-        if [self.file, self.text, self.base64].count(None) != 2:
-            raise ValueError("give exactly one of file, text and base64")
+        require_one(self, "file", "text", "base64")
         if self.file is None and self.name is None:
             raise ValueError("give the name of the attachment")
         return self
@@ -54,8 +53,7 @@ class Image(StrictModel):
 
     @model_validator(mode="after")
     def _check_one_content(self) -> "Image":
-        if (self.file is None) == (self.base64 is None):
-            raise ValueError("give exactly one of file and base64")
+        require_one(self, "file", "base64")
         return self
 
 

@@ -1,16 +1,16 @@
 """What the operations that speak to a mail server share."""
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from typing import Annotated, Any, Final
 
 from pydantic import Field
 
+from flowforge.kit.egress import EgressError
 from flowforge.kit.mail.errors import MailError, MailFault
+from flowforge.kit.mail.servers import IMAP_SCHEMES, SMTP_SCHEMES, MailServer, parse_server
 from flowforge.operations import MAY_SECRET, ErrorCode, FatalError, RetryableError, StrictModel
-from flowforge.steps.outbound import ADDRESS_ERRORS
-
-if TYPE_CHECKING:
-    from flowforge.kit.mail.servers import MailServer
+from flowforge.steps.outbound import ADDRESS_ERRORS, explain_egress
 
 _NOT_BY_DEFAULT: Final = frozenset({MailFault.TLS, MailFault.PROTOCOL})
 
@@ -47,12 +47,26 @@ class ServerParameters(StrictModel):
     )
 
 
-def read_server(given: ServerParameters, parse: "Callable[..., MailServer]") -> "MailServer":
-    """The server, by `parse_smtp_server` or `parse_imap_server`. Raises FatalError (`server_invalid`), which shows no secret."""
+def read_server(given: ServerParameters, schemes: tuple[str, ...]) -> MailServer:
+    """The server. Raises MailError (`server_invalid`), which shows no secret."""
+    return parse_server(
+        given.url, schemes, user=given.user, password=given.password, token=given.token, authority=given.authority
+    )
+
+
+@contextmanager
+def explain_failures() -> Generator[None]:
+    """Makes step errors of what goes wrong with mail servers.
+
+    Raises:
+        FatalError, RetryableError: with a code of `SERVER_ERRORS`, or another one of the mail kit.
+    """
     try:
-        return parse(given.url, user=given.user, password=given.password, token=given.token, authority=given.authority)
+        yield
     except MailError as error:
         raise explain_mail(error) from error
+    except EgressError as error:
+        raise explain_egress(error) from error
 
 
 def name_server(parameters: Mapping[str, Any]) -> str:
@@ -60,11 +74,8 @@ def name_server(parameters: Mapping[str, Any]) -> str:
 
     The URL is read by the parser whose result is connected to: another one might see another host.
     """
-    # Start-up cost: the operation is listed more often than called.
-    from flowforge.kit.mail.servers import parse_server
-
     try:
-        return parse_server(str(parameters["server"]["url"]), ("smtp", "smtps", "imap", "imaps")).place
+        return parse_server(str(parameters["server"]["url"]), (*SMTP_SCHEMES, *IMAP_SCHEMES)).place
     except MailError as error:
         raise ValueError(error.message) from error
 

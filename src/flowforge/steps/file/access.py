@@ -8,10 +8,11 @@ from typing import Any, BinaryIO, Final, TypeVar
 
 from pydantic import Field
 
-from flowforge.kit.errors import StorageError, StorageFullError
+from flowforge.kit.errors import StorageError
 from flowforge.kit.paths import FileRoots, PathError, PathFault
 from flowforge.kit.units import format_size
 from flowforge.operations import ErrorCode, FatalError, OperationContext, RetryableError, StrictModel
+from flowforge.steps.stored import explain_storage
 
 FILE_MAX_BYTES: Final = 10 * 2**30
 """Largest file that a step reads or writes as a file value."""
@@ -34,6 +35,8 @@ WRITE_ERRORS: Final = (
     ErrorCode("file_exists", "There is such a file already, and the mode is `create`."),
     ErrorCode("storage_full", "There is no room left on the disk.", retryable=True),
 )
+TARGET_ERRORS: Final = (*(error for error in PATH_ERRORS if error.code != "file_missing"), *WRITE_ERRORS)
+"""What can go wrong with a file that is made below a root."""
 FILE_INVALID: Final = ErrorCode("file_invalid", "The parameter `file` is no file value, as a step gives one.")
 PATH_INSIDE: Final = ErrorCode("path_inside", "A folder cannot go into itself, nor take the place of a folder that holds it.")
 
@@ -63,8 +66,7 @@ def explain_file_errors() -> Generator[None]:
     try:
         yield
     except StorageError as error:
-        code = PathFault.FULL if isinstance(error, StorageFullError) else PathFault.FAILED
-        raise RetryableError(error.message, code=code.value) from error
+        raise explain_storage(error) from error
     except PathError as error:
         code = error.fault.value
         if error.fault in _WORTH_ANOTHER_ATTEMPT:

@@ -17,12 +17,12 @@ from flowforge.steps.file.placing import PlacedResult, PlacingParameters, name_p
         Example(
             "Keep a copy of a file in another root",
             {"path": "orders/42.json", "to": "archive/42.json", "to_root": "other", "mode": "replace"},
-            {"root": "other", "path": "archive/42.json", "files": 1, "folders": 0, "size": 9},
+            {"root": "other", "path": "archive/42.json", "file_count": 1, "folder_count": 0, "size": 9},
         ),
         Example(
             "Copy a folder",
             {"path": "orders", "to": "orders-2026"},
-            {"root": "work", "path": "orders-2026", "files": 2, "folders": 1, "size": 10},
+            {"root": "work", "path": "orders-2026", "file_count": 2, "folder_count": 1, "size": 10},
         ),
     ),
 )

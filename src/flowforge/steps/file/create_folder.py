@@ -12,7 +12,7 @@ class CreateFolderResult(StrictModel):
 
     root: str = Field(description="The root.")
     path: str = Field(description="The path below the root.")
-    created: bool = Field(description="Whether it was not there before.")
+    is_new: bool = Field(description="Whether it was not there before.")
 
 
 @operation(
@@ -27,7 +27,7 @@ class CreateFolderResult(StrictModel):
         Example(
             "A folder for a month",
             {"path": "reports/2026/01"},
-            {"root": "work", "path": "reports/2026/01", "created": True},
+            {"root": "work", "path": "reports/2026/01", "is_new": True},
         ),
     ),
 )
@@ -35,4 +35,4 @@ async def create_folder(parameters: PlaceParameters, context: OperationContext) 
     """Makes a folder, and those on the way to it. That it is there already is fine; a file of that name is an error."""
     roots = context.service(FileRoots)
     is_new = await run_blocking(lambda: roots.create_folder(parameters.root, parameters.path))
-    return CreateFolderResult(root=parameters.root, path=parameters.path, created=is_new)
+    return CreateFolderResult(root=parameters.root, path=parameters.path, is_new=is_new)

@@ -13,16 +13,16 @@ class DeleteParameters(PlaceParameters):
     """What to delete."""
 
     recursive: bool = Field(default=False, description="Whether a folder is deleted with all that it holds.")
-    missing_ok: bool = Field(default=False, description="Whether it is fine that there is nothing.")
+    missing: Literal["fail", "skip"] = Field(default="fail", description="Whether it is an error that there is nothing, or fine.")
 
 
 class DeleteResult(StrictModel):
     """What was deleted."""
 
-    deleted: bool = Field(description="Whether there was something.")
+    is_deleted: bool = Field(description="Whether there was something.")
     kind: Literal["file", "folder"] | None = Field(description="What it was; null if there was nothing.")
-    files: int = Field(description="How many files are gone.")
-    folders: int = Field(description="How many folders are gone.")
+    file_count: int = Field(description="How many files are gone.")
+    folder_count: int = Field(description="How many folders are gone.")
     size: int = Field(description="The size of these files in bytes.")
 
 
@@ -38,12 +38,12 @@ class DeleteResult(StrictModel):
         Example(
             "Delete a file",
             {"path": "orders/notes.txt"},
-            {"deleted": True, "kind": "file", "files": 1, "folders": 0, "size": 1},
+            {"is_deleted": True, "kind": "file", "file_count": 1, "folder_count": 0, "size": 1},
         ),
         Example(
             "Delete a folder that may be gone already",
-            {"path": "drafts", "recursive": True, "missing_ok": True},
-            {"deleted": False, "kind": None, "files": 0, "folders": 0, "size": 0},
+            {"path": "drafts", "recursive": True, "missing": "skip"},
+            {"is_deleted": False, "kind": None, "file_count": 0, "folder_count": 0, "size": 0},
         ),
     ),
 )
@@ -55,12 +55,12 @@ async def delete(parameters: DeleteParameters, context: OperationContext) -> Del
     roots = context.service(FileRoots)
     count = await run_blocking(lambda: _delete(roots, parameters))
     if count is None:
-        return DeleteResult(deleted=False, kind=None, files=0, folders=0, size=0)
+        return DeleteResult(is_deleted=False, kind=None, file_count=0, folder_count=0, size=0)
     return DeleteResult(
-        deleted=True,
+        is_deleted=True,
         kind="folder" if count.folders else "file",
-        files=count.files,
-        folders=count.folders,
+        file_count=count.files,
+        folder_count=count.folders,
         size=count.size_bytes,
     )
 
@@ -70,6 +70,6 @@ def _delete(roots: FileRoots, parameters: DeleteParameters) -> TreeCount | None:
         return roots.delete(parameters.root, parameters.path, is_recursive=parameters.recursive)
     except PathError as error:
         is_gone = error.fault is PathFault.MISSING and roots.find(parameters.root, parameters.path) is None
-        if parameters.missing_ok and is_gone:
+        if parameters.missing == "skip" and is_gone:
             return None
         raise

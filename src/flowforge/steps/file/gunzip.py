@@ -5,7 +5,7 @@ from flowforge.steps.file.packing import GROWTH_ERRORS, PACK_ERRORS, TargetParam
 from flowforge.steps.file.passing import MadeFile, SourceParameters, name_target, open_source, open_target
 
 
-class GunzipParameters(SourceParameters, TargetParameters):
+class GunzipParameters(TargetParameters, SourceParameters):
     """Which file to unpack, and where to."""
 
 
@@ -38,7 +38,9 @@ def gunzip(parameters: GunzipParameters, context: OperationContext) -> MadeFile:
         bare = name.removesuffix(".gz") if not name.endswith(".tgz") else name.removesuffix(".tgz") + ".tar"
         with (
             file,
-            open_target(context, parameters.to_root, parameters.to, name=bare or "file", mode=parameters.mode) as target,
+            open_target(
+                context, parameters.to_root or parameters.root, parameters.to, name=bare or "file", mode=parameters.mode
+            ) as target,
         ):
             for piece in gunzip_pieces(file, context.limits):
                 target.write(piece)

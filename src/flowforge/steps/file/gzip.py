@@ -7,7 +7,7 @@ from flowforge.steps.file.packing import PACK_ERRORS, TargetParameters, explain_
 from flowforge.steps.file.passing import MadeFile, SourceParameters, name_target, open_source, open_target
 
 
-class GzipParameters(SourceParameters, TargetParameters):
+class GzipParameters(TargetParameters, SourceParameters):
     """Which file to pack, and where to."""
 
     level: int = Field(default=6, ge=1, le=9, description="How hard to try: 1 is fast, 9 gives the smallest file.")
@@ -40,7 +40,7 @@ def gzip(parameters: GzipParameters, context: OperationContext) -> MadeFile:
             file,
             open_target(
                 context,
-                parameters.to_root,
+                parameters.to_root or parameters.root,
                 parameters.to,
                 name=f"{name}.gz",
                 mode=parameters.mode,

@@ -1,11 +1,11 @@
 """`file.list`."""
 
-from datetime import UTC, datetime
 from typing import Literal
 
 from pydantic import Field
 
 from flowforge.kit.paths import Entry, FileRoots
+from flowforge.language.times import format_timestamp_ms
 from flowforge.operations import Example, Nature, OperationContext, StrictModel, operation
 from flowforge.steps.file.access import PATH_ERRORS, name_place, run_blocking
 
@@ -59,7 +59,7 @@ class ListResult(StrictModel):
                         "name": "42.json",
                         "kind": "file",
                         "size": 9,
-                        "modified_at": "2026-01-02T03:04:05.000Z",
+                        "modified_at": "2026-01-02T03:04:05Z",
                     }
                 ]
             },
@@ -81,11 +81,6 @@ async def list_files(parameters: ListParameters, context: OperationContext) -> L
     return ListResult(entries=[_show(entry) for entry in entries])
 
 
-def show_moment(moment_ms: int) -> str:
-    """A time in RFC 3339, in UTC, with milliseconds."""
-    return datetime.fromtimestamp(moment_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def _show(entry: Entry) -> ListedEntry:
     kind = "folder" if entry.is_folder else "file"
     return ListedEntry(
@@ -93,5 +88,5 @@ def _show(entry: Entry) -> ListedEntry:
         name=entry.path.rpartition("/")[2],
         kind=kind,
         size=entry.size_bytes,
-        modified_at=show_moment(entry.modified_at_ms),
+        modified_at=format_timestamp_ms(entry.modified_at_ms),
     )

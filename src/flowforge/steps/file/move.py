@@ -17,7 +17,7 @@ from flowforge.steps.file.placing import PlacedResult, PlacingParameters, name_p
         Example(
             "Put a file away when it is done",
             {"path": "orders/42.json", "to": "done/42.json"},
-            {"root": "work", "path": "done/42.json", "files": 1, "folders": 0, "size": 9},
+            {"root": "work", "path": "done/42.json", "file_count": 1, "folder_count": 0, "size": 9},
         ),
     ),
 )

@@ -25,7 +25,7 @@ class TargetParameters(StrictModel):
     to: str | None = Field(
         default=None, description="The path of the new file below `to_root`; without it the result is a file value.", min_length=1
     )
-    to_root: str = Field(default="work", description="The root of the new file.")
+    to_root: str | None = Field(default=None, description="The root of the new file; without it the same as `root`.")
     mode: Literal["create", "replace"] = Field(
         default="replace", description="Whether a file that is at the new path is replaced or is an error."
     )

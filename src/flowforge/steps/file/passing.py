@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from flowforge.kit.objects import FileValue, ObjectWriter
 from flowforge.kit.paths import FileRoots, RootWriter
-from flowforge.operations import FileInput, OperationContext, StrictModel
+from flowforge.operations import FileInput, OperationContext, StrictModel, require_one
 from flowforge.steps.file.access import guess_media_type, name_place, open_place
 from flowforge.steps.stored import create_stored, find_stored, open_stored
 
@@ -23,8 +23,7 @@ class SourceParameters(StrictModel):
 
     @model_validator(mode="after")
     def _check_one_source(self) -> "SourceParameters":
-        if (self.path is None) == (self.file is None):
-            raise ValueError("give exactly one of path and file")
+        require_one(self, "path", "file")
         return self
 
 
@@ -89,5 +88,5 @@ def open_target(
 def name_target(parameters: Mapping[str, Any]) -> str:
     """For the effects ledger: where the result goes, or else where the source is."""
     if parameters.get("to") is not None:
-        return name_place({"root": parameters.get("to_root") or "work", "path": parameters["to"]})
+        return name_place({"root": parameters.get("to_root") or parameters.get("root") or "work", "path": parameters["to"]})
     return name_place(parameters) if parameters.get("path") is not None else "file value"

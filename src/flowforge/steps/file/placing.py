@@ -14,7 +14,7 @@ class PlacingParameters(PlaceParameters):
     """Which file or folder goes where."""
 
     to: str = Field(description="The new path, its name included; folders on the way are made.", min_length=1)
-    to_root: str | None = Field(default=None, description="The root of the new path; without it the same root.")
+    to_root: str | None = Field(default=None, description="The root of the new path; without it the same as `root`.")
     mode: Literal["create", "replace"] = Field(
         default="create",
         description="Whether what is at the new path is an error or is replaced; a folder with all that it holds.",
@@ -26,8 +26,8 @@ class PlacedResult(StrictModel):
 
     root: str = Field(description="The root of the new path.")
     path: str = Field(description="The new path.")
-    files: int = Field(description="How many files it was.")
-    folders: int = Field(description="How many folders, the named one included; 0 for a file.")
+    file_count: int = Field(description="How many files it was.")
+    folder_count: int = Field(description="How many folders, the named one included; 0 for a file.")
     size: int = Field(description="The size of all files in bytes.")
 
 
@@ -48,4 +48,6 @@ async def place(parameters: PlacingParameters, context: OperationContext, how: L
         return go(source, target, replaces=parameters.mode == "replace")
 
     count = await run_blocking(work)
-    return PlacedResult(root=to_root, path=parameters.to, files=count.files, folders=count.folders, size=count.size_bytes)
+    return PlacedResult(
+        root=to_root, path=parameters.to, file_count=count.files, folder_count=count.folders, size=count.size_bytes
+    )

@@ -5,9 +5,9 @@ from typing import Literal
 from pydantic import Field
 
 from flowforge.kit.paths import FileRoots
+from flowforge.language.times import format_timestamp_ms
 from flowforge.operations import Example, Nature, OperationContext, StrictModel, operation
 from flowforge.steps.file.access import PATH_ERRORS, PlaceParameters, name_place, run_blocking
-from flowforge.steps.file.list import show_moment
 
 
 class StatResult(StrictModel):
@@ -31,7 +31,7 @@ class StatResult(StrictModel):
         Example(
             "Is there a file, and how large is it?",
             {"path": "orders/42.json"},
-            {"exists": True, "kind": "file", "size": 9, "modified_at": "2026-01-02T03:04:05.000Z"},
+            {"exists": True, "kind": "file", "size": 9, "modified_at": "2026-01-02T03:04:05Z"},
         ),
         Example(
             "One that is not there",
@@ -47,4 +47,4 @@ async def look(parameters: PlaceParameters, context: OperationContext) -> StatRe
     if entry is None:
         return StatResult(exists=False, kind=None, size=None, modified_at=None)
     kind = "folder" if entry.is_folder else "file"
-    return StatResult(exists=True, kind=kind, size=entry.size_bytes, modified_at=show_moment(entry.modified_at_ms))
+    return StatResult(exists=True, kind=kind, size=entry.size_bytes, modified_at=format_timestamp_ms(entry.modified_at_ms))

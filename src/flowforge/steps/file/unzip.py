@@ -29,7 +29,7 @@ class UnzipParameters(SourceParameters):
         description="The folder below `to_root` that the files go to; without it each file becomes a file value.",
         min_length=1,
     )
-    to_root: str = Field(default="work", description="The root of the folder.")
+    to_root: str | None = Field(default=None, description="The root of the folder; without it the same as `root`.")
     mode: Literal["create", "replace", "merge"] = Field(
         default="create",
         description="What becomes of a folder that is there: an error, replaced with all that it holds, or the new files put into it.",
@@ -103,7 +103,7 @@ def unpack(parameters: UnzipParameters, context: OperationContext) -> UnzipResul
                 values = dict.fromkeys((entry.path for entry in chosen), None)
                 _write(archive, chosen, parameters, context)
     return UnzipResult(
-        root=None if parameters.to is None else parameters.to_root,
+        root=None if parameters.to is None else parameters.to_root or parameters.root,
         path=parameters.to,
         files=[UnzippedFile(path=entry.path, size=entry.size_bytes, file=_show(values[entry.path])) for entry in chosen],
         size=sum(entry.size_bytes for entry in chosen),
@@ -119,7 +119,7 @@ def _write(
 ) -> None:
     assert parameters.to is not None
     roots = context.service(FileRoots)
-    with roots.fill_folder(parameters.to_root, parameters.to, mode=FolderMode(parameters.mode)) as folder:
+    with roots.fill_folder(parameters.to_root or parameters.root, parameters.to, mode=FolderMode(parameters.mode)) as folder:
         for empty in [entry for entry in archive.entries if entry.is_folder and parameters.pattern == "*"]:
             folder.make_folder(empty.path)
         for entry in chosen:

@@ -10,8 +10,8 @@ from pydantic import Field, model_validator
 
 from flowforge.kit.border import encode
 from flowforge.kit.paths import FileRoots
-from flowforge.operations import ErrorCode, Example, FileInput, Nature, OperationContext, StrictModel, operation
-from flowforge.steps.crypto.spelling import decode_base64
+from flowforge.operations import ErrorCode, Example, FileInput, Nature, OperationContext, StrictModel, operation, require_one
+from flowforge.steps.encoded import decode_base64
 from flowforge.steps.file.access import (
     FILE_INVALID,
     PATH_ERRORS,
@@ -39,9 +39,7 @@ class WriteParameters(PlaceParameters):
 
     @model_validator(mode="after")
     def _check_one_content(self) -> "WriteParameters":
-        given = [self.text is not None, "json_content" in self.model_fields_set, self.base64 is not None, self.file is not None]
-        if sum(given) != 1:
-            raise ValueError("give exactly one of text, json, base64 and file")
+        require_one(self, "text", "json_content", "base64", "file", null_counts={"json_content"})
         return self
 
 
@@ -103,7 +101,7 @@ def _open_content(stack: ExitStack, parameters: WriteParameters, context: Operat
     if parameters.text is not None:
         return [parameters.text.encode()]
     if parameters.base64 is not None:
-        return [decode_base64(parameters.base64)]
+        return [decode_base64(parameters.base64, "base64")]
     if parameters.file is not None:
         return read_pieces(stack.enter_context(open_stored(context, parameters.file)))
     return [encode(parameters.json_content)]

@@ -25,8 +25,8 @@ class PackedFile(StrictModel):
     )
 
 
-class ZipParameters(TargetParameters):
-    """What to pack, and where to."""
+class ZipSource(StrictModel):
+    """What to pack."""
 
     root: str = Field(default="work", description="The name of a root that FILE_ROOTS configures.")
     paths: list[str] = Field(
@@ -43,23 +43,28 @@ class ZipParameters(TargetParameters):
         description="Whether a folder's own name is a part of the paths in the archive, or only those of what it holds.",
     )
     files: list[PackedFile] = Field(default_factory=list[PackedFile], description="File values to pack.", max_length=1_000)
+
+    @model_validator(mode="after")
+    def _check_source(self) -> "ZipSource":
+        if not self.paths and not self.files:
+            raise ValueError("give at least one of paths and files")
+        return self
+
+
+class ZipParameters(TargetParameters, ZipSource):
+    """What to pack, and where to."""
+
     name: str = Field(default="archive.zip", description="The name of the archive, if it is a file value.", min_length=1)
     compression: Literal["deflate", "store"] = Field(
         default="deflate", description="Whether files are made smaller; `store` is for what is packed already."
     )
     level: int = Field(default=6, ge=1, le=9, description="How hard to try: 1 is fast, 9 gives the smallest file.")
 
-    @model_validator(mode="after")
-    def _check_source(self) -> "ZipParameters":
-        if not self.paths and not self.files:
-            raise ValueError("give at least one of paths and files")
-        return self
-
 
 class ZipResult(MadeFile):
     """The archive."""
 
-    entries: int = Field(description="How many files it holds.")
+    file_count: int = Field(description="How many files it holds.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +100,7 @@ class _Item:
         Example(
             "Pack the JSON files of a folder",
             {"paths": ["orders"], "pattern": "*.json", "to": "out/orders.zip"},
-            {"file": None, "root": "work", "path": "out/orders.zip", "size": 153, "entries": 1},
+            {"file": None, "root": "work", "path": "out/orders.zip", "size": 153, "file_count": 1},
         ),
     ),
 )
@@ -119,11 +124,16 @@ def pack(parameters: ZipParameters, context: OperationContext) -> ZipResult:
             check_entry_path(item.name)
         check_names((item.name, item.is_folder) for item in items)
         with open_target(
-            context, parameters.to_root, parameters.to, name=parameters.name, mode=parameters.mode, media_type="application/zip"
+            context,
+            parameters.to_root or parameters.root,
+            parameters.to,
+            name=parameters.name,
+            mode=parameters.mode,
+            media_type="application/zip",
         ) as target:
             _write(items, parameters, context, target)
             made = target.finish()
-    return ZipResult(**dict(made), entries=sum(not item.is_folder for item in items))
+    return ZipResult(**dict(made), file_count=sum(not item.is_folder for item in items))
 
 
 def _write(items: list[_Item], parameters: ZipParameters, context: OperationContext, target: Target) -> None:

@@ -7,13 +7,13 @@ from typing import Final
 from flowforge.kit.border import JsonRefusedError, decode_untrusted
 from flowforge.kit.egress import EgressFault, EgressResponse
 from flowforge.kit.limits import Limits
+from flowforge.kit.masking import cut_excerpt
 from flowforge.kit.values import JsonValue
 from flowforge.operations import OperationContext, RetryableError
+from flowforge.steps.outbound import is_passing
 
-EXCERPT_BYTES: Final = 1_024
 ERROR_BODY_BYTES: Final = 16 * 1_024
-RETRYABLE_STATUSES: Final = frozenset({408, 425, 429})
-_JSON_LIMITS: Final = Limits(body_max_bytes=2**30)
+ANSWER_LIMITS: Final = Limits(body_max_bytes=2**30)
 """The client has bounded the size already."""
 _CHARSET: Final = re.compile(
     r"utf-?(8|16|32)(le|be)?|us-ascii|ascii|iso-8859-\d{1,2}|latin-?1|(windows-|cp)125\d|shift_jis|euc-(jp|kr)|gbk|gb2312|gb18030|big5|koi8-[ru]"
@@ -45,15 +45,10 @@ def refuse_status(response: EgressResponse, context: OperationContext) -> Retrya
     )
 
 
-def is_passing(status: int) -> bool:
-    """Whether another attempt may find another status."""
-    return status >= 500 or status in RETRYABLE_STATUSES
-
-
 def _read_error_body(response: EgressResponse, context: OperationContext) -> JsonValue:
     if is_json(response) and len(response.body) <= ERROR_BODY_BYTES:
         try:
-            return decode_untrusted(response.body, _JSON_LIMITS)
+            return decode_untrusted(response.body, ANSWER_LIMITS)
         except JsonRefusedError:
             return make_excerpt(response, context)
     return make_excerpt(response, context)
@@ -73,7 +68,7 @@ def parse_json(response: EgressResponse, context: OperationContext) -> JsonValue
     if not response.body.strip():
         return None
     try:
-        return decode_untrusted(response.body, _JSON_LIMITS)
+        return decode_untrusted(response.body, ANSWER_LIMITS)
     except JsonRefusedError as error:
         raise RetryableError(
             f"{response.url} promised JSON, but: {error.message}",
@@ -97,6 +92,5 @@ def read_text(response: EgressResponse) -> str:
 
 
 def make_excerpt(response: EgressResponse, context: OperationContext) -> str:
-    """The beginning of the body for people, at most 1 KiB; masked before it is cut: half of a secret would not be found any more."""
-    masked = context.masker.mask(read_text(response))
-    return masked.encode()[:EXCERPT_BYTES].decode(errors="ignore")
+    """The beginning of the body for people, masked, at most 1 KiB."""
+    return cut_excerpt(context.masker.mask(read_text(response)))

@@ -5,7 +5,8 @@ from typing import Final
 
 from flowforge.kit.border import encode
 from flowforge.operations import ErrorCode, OperationContext
-from flowforge.steps.http.fields import decode_base64, write_form
+from flowforge.steps.encoded import decode_base64
+from flowforge.steps.http.fields import write_form
 from flowforge.steps.http.multipart import build_multipart
 from flowforge.steps.http.parameters import RequestParameters
 from flowforge.steps.http.sending import Body

@@ -1,7 +1,7 @@
 """`http.download`."""
 
 from flowforge.operations import ErrorCode, Example, Nature, OperationContext, operation
-from flowforge.steps.file.access import PATH_ERRORS
+from flowforge.steps.file.access import TARGET_ERRORS
 from flowforge.steps.http.download_models import DownloadParameters, DownloadResult
 from flowforge.steps.http.fetching import Fetcher
 from flowforge.steps.http.sending import CALL_ERRORS, Caller, find_host
@@ -15,9 +15,7 @@ from flowforge.steps.http.sending import CALL_ERRORS, Caller, find_host
     nature=Nature.EFFECT,
     errors=(
         *CALL_ERRORS,
-        *(error for error in PATH_ERRORS if error.code not in {"file_missing", "file_too_large"}),
-        ErrorCode("file_exists", "There is such a file already, and the mode is `create`."),
-        ErrorCode("storage_full", "There is no room left on the disk.", retryable=True),
+        *(error for error in TARGET_ERRORS if error.code != "file_too_large"),
         ErrorCode("checksum_mismatch", "The file came whole, but is not the one that `sha256` asks for; nothing was kept."),
     ),
     target=find_host,
@@ -43,7 +41,7 @@ from flowforge.steps.http.sending import CALL_ERRORS, Caller, find_host
                     "content-length": "8",
                 },
                 "url": "https://api.example.com/reports/2026-01.pdf",
-                "resumed": 0,
+                "resume_count": 0,
             },
             varies=True,
         ),
@@ -62,7 +60,7 @@ from flowforge.steps.http.sending import CALL_ERRORS, Caller, find_host
                 "sha256": "88cfe768a6adec2c6baabc841c41aac4bc55669793772e1a06a7c2734ebb25b3",
                 "headers": {"content-type": "text/csv", "etag": '"s1"', "content-length": "17"},
                 "url": "https://api.example.com/exports/stock.csv",
-                "resumed": 0,
+                "resume_count": 0,
             },
         ),
     ),
@@ -85,6 +83,6 @@ async def download(parameters: DownloadParameters, context: OperationContext) ->
         sha256=arrival.sha256,
         headers=arrival.headers,
         url=arrival.url,
-        resumed=arrival.resumed,
+        resume_count=arrival.resumed,
         is_changed=None if parameters.if_changed is None else is_there,
     )

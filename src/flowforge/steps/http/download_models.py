@@ -67,7 +67,7 @@ class DownloadResult(StrictModel):
     sha256: str | None = Field(description="The SHA-256 of the content, in hexadecimal; null where nothing has changed.")
     headers: dict[str, str] = Field(description="The server's headers by their name in lower case.")
     url: str = Field(description="The URL that answered, after redirects.")
-    resumed: int = Field(description="How often the connection broke, and the download went on.")
+    resume_count: int = Field(description="How often the connection broke, and the download went on.")
     is_changed: bool | None = Field(
         default=None,
         exclude_if=is_none,

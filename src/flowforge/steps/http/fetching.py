@@ -120,7 +120,7 @@ class Fetcher:
                 self._unchanged = Arrival(stream.status, stream.headers, stream.url)
                 return True
             if not 200 <= stream.status < 300 or stream.status == 206:
-                raise refuse_status(await read_beginning(stream), self._context)
+                raise refuse_status(await read_beginning(stream, self._context.limits), self._context)
             await self._receive(stream, await self._begin(stream))
             return True
 

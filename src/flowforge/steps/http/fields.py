@@ -1,14 +1,11 @@
 """Names and values in queries, forms and headers."""
 
-from base64 import b64decode
-from binascii import Error as Base64Error
 from collections.abc import Iterator
 from urllib.parse import quote, urlencode
 
 from pydantic_core import PydanticCustomError
 
 from flowforge.kit.egress import find_header_fault
-from flowforge.operations import FatalError
 
 Scalar = bool | int | float | str | None
 Fields = dict[str, Scalar | list[Scalar]]
@@ -53,11 +50,3 @@ def refuse_header(name: str, value: str) -> None:
     fault = find_header_fault(name, value)
     if fault is not None:
         raise PydanticCustomError(fault.fault.value, "{reason}", {"reason": fault.message})
-
-
-def decode_base64(text: str, field: str) -> bytes:
-    """White space in the text is fine. Raises FatalError (`base64_invalid`), which names the field."""
-    try:
-        return b64decode("".join(text.split()), validate=True)
-    except (Base64Error, ValueError):
-        raise FatalError(f"{field}: this is no base64; check where it comes from.", code="base64_invalid") from None

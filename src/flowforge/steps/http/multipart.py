@@ -2,17 +2,15 @@
 
 import hashlib
 from collections.abc import Sequence
-from typing import Final
 
 import pydantic
 from pydantic import Field, field_validator, model_validator
 
 from flowforge.kit.border import encode
-from flowforge.operations import FatalError, OperationContext, StrictModel
-from flowforge.steps.http.fields import Scalar, decode_base64, refuse_header, write_scalar
+from flowforge.operations import FatalError, OperationContext, StrictModel, require_one
+from flowforge.steps.encoded import decode_base64
+from flowforge.steps.http.fields import Scalar, refuse_header, write_scalar
 from flowforge.steps.http.sources import FilePiece, Piece, open_piece
-
-_CONTENTS: Final = {"value", "json_value", "file", "base64"}
 
 
 class Part(StrictModel):
@@ -44,8 +42,7 @@ class Part(StrictModel):
 
     @model_validator(mode="after")
     def _check_one_content(self) -> "Part":
-        if len(self.model_fields_set & _CONTENTS) != 1:
-            raise ValueError("give exactly one of value, json, file and base64")
+        require_one(self, "value", "json_value", "file", "base64", null_counts={"value", "json_value"})
         return self
 
 

@@ -16,6 +16,7 @@ from flowforge.kit.values import JsonObject
 from flowforge.operations import ErrorCode, FatalError, RetryableError
 from flowforge.steps.http.fields import Fields, write_form
 from flowforge.steps.http.signing_models import OAuth2Auth
+from flowforge.steps.outbound import is_passing
 
 OAUTH_ERRORS: Final = (
     ErrorCode("oauth2_refused", "The server of the tokens refused the client, or what it asks for."),
@@ -30,7 +31,6 @@ _LIFE_MAX_MS: Final = 86_400_000
 _ENTRIES_MAX: Final = 1_000
 _DESCRIPTION_CHARACTERS: Final = 500
 _REPLY_LIMITS: Final = Limits(body_max_bytes=2**18)
-_PASSING: Final = frozenset({408, 425, 429})
 
 Send = Callable[[EgressRequest], Awaitable[EgressResponse]]
 
@@ -129,7 +129,7 @@ def _read_reply(response: EgressResponse, grant: OAuth2Auth) -> tuple[str, int]:
             )
         return token, _read_life(reply.get("expires_in"))
     reason = _explain(reply)
-    if response.status >= 500 or response.status in _PASSING:
+    if is_passing(response.status):
         raise RetryableError(
             f"The server of the tokens answered with the status {response.status}{reason}.",
             code="oauth2_failed",

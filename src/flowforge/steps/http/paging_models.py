@@ -4,7 +4,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from flowforge.operations import StrictModel
+from flowforge.operations import StrictModel, require_one
 
 PAGES_MAX: Final = 10_000
 ITEMS_MAX: Final = 100_000
@@ -51,8 +51,7 @@ class CursorPaging(StrictModel):
 
     @model_validator(mode="after")
     def _check_one_place(self) -> "CursorPaging":
-        if (self.query is None) == (self.json_name is None):
-            raise ValueError("give exactly one of query and json")
+        require_one(self, "query", "json_name")
         return self
 
 
@@ -97,8 +96,7 @@ class Paging(StrictModel):
 
     @model_validator(mode="after")
     def _check_one_style(self) -> "Paging":
-        if [self.link, self.cursor, self.page, self.offset].count(None) != 3:
-            raise ValueError("give exactly one of link, cursor, page and offset")
+        require_one(self, "link", "cursor", "page", "offset")
         return self
 
     @property

@@ -151,7 +151,7 @@ class RequestResult(StrictModel):
     items: list[pydantic.JsonValue] | None = Field(
         default=None, exclude_if=is_none, description="With `paging`: the items of all pages."
     )
-    pages: int | None = Field(default=None, exclude_if=is_none, description="With `paging`: how many pages were fetched.")
+    page_count: int | None = Field(default=None, exclude_if=is_none, description="With `paging`: how many pages were fetched.")
     is_complete: bool | None = Field(
         default=None, exclude_if=is_none, description="With `paging`: false if a limit ended it before the last page."
     )

@@ -3,10 +3,11 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
-from flowforge.kit.egress import EgressResponse, EgressStream
+from flowforge.kit.egress import EgressError, EgressFault, EgressResponse, EgressStream
+from flowforge.kit.limits import Limits
 from flowforge.kit.objects import FileValue, ObjectWriter
 from flowforge.kit.paths import RootWriter
 from flowforge.operations import OperationContext
@@ -65,22 +66,39 @@ async def open_sink(make_writer: Callable[[], ObjectWriter | RootWriter]) -> Asy
         await asyncio.to_thread(lambda: writer.__exit__(None, None, None))
 
 
-async def read_all(stream: EgressStream) -> EgressResponse:
-    """The answer with its whole body."""
-    return await _gather(stream, None)
+async def read_all(stream: EgressStream, limits: Limits) -> EgressResponse:
+    """The answer with its whole body.
 
-
-async def read_beginning(stream: EgressStream) -> EgressResponse:
-    """The answer with as much of its body as an error shows; the rest is not fetched."""
-    return await _gather(stream, ERROR_BODY_BYTES)
-
-
-async def _gather(stream: EgressStream, most_bytes: int | None) -> EgressResponse:
+    Raises:
+        EgressError: `http_timeout`: the body took longer than LIMIT_HTTP_TOTAL; a stream alone knows only how long it may stand still.
+    """
     body = bytearray()
+    try:
+        async with asyncio.timeout(limits.http_total_ms / 1000):
+            async for piece in stream.iterate():
+                body += piece
+    except TimeoutError:
+        message = f"The answer's body was not complete after {limits.http_total_ms} ms; raise LIMIT_HTTP_TOTAL if it may."
+        raise EgressError(EgressFault.TIMEOUT, message) from None
+    return _make_response(stream, body)
+
+
+async def read_beginning(stream: EgressStream, limits: Limits) -> EgressResponse:
+    """The answer with as much of its body as an error shows, and as comes within LIMIT_HTTP_TOTAL; the rest is not fetched."""
+    body = bytearray()
+    with suppress(TimeoutError):  # what counts is the status
+        await asyncio.wait_for(_gather_beginning(stream, body), limits.http_total_ms / 1000)
+    return _make_response(stream, body)
+
+
+async def _gather_beginning(stream: EgressStream, body: bytearray) -> None:
     async for piece in stream.iterate():
         body += piece
-        if most_bytes is not None and len(body) > most_bytes:
-            break
+        if len(body) > ERROR_BODY_BYTES:
+            return
+
+
+def _make_response(stream: EgressStream, body: bytearray) -> EgressResponse:
     return EgressResponse(stream.status, stream.headers, bytes(body), stream.url, stream.retry_after_ms)
 
 

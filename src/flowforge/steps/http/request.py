@@ -55,7 +55,7 @@ _NOT_MODIFIED: Final = 304
                 "body": None,
                 "url": "https://api.example.com/customers?after=c2",
                 "items": [{"id": 1}, {"id": 2}, {"id": 3}],
-                "pages": 2,
+                "page_count": 2,
                 "is_complete": True,
             },
         ),
@@ -135,7 +135,7 @@ async def _fetch_file(parameters: RequestParameters, context: OperationContext, 
         if parameters.if_changed is not None and stream.status == _NOT_MODIFIED:
             return RequestResult(status=_NOT_MODIFIED, headers=stream.headers, body=None, url=stream.url, is_changed=False)
         if not is_expected(stream.status, parameters.expect):
-            raise refuse_status(await read_beginning(stream), context)
+            raise refuse_status(await read_beginning(stream, context.limits), context)
         stored = await store_body(stream, context)
     is_changed = None if parameters.if_changed is None else True
     return RequestResult(
@@ -153,6 +153,6 @@ async def _collect_pages(
         body=None,
         url=pages.last.url,
         items=pages.items,
-        pages=pages.count,
+        page_count=pages.count,
         is_complete=pages.is_complete,
     )

@@ -109,7 +109,7 @@ class Caller:
         """
         if isinstance(call.body, BodySource) or max_bytes is not None:
             async with self.open(call, max_bytes=max_bytes or self._context.limits.http_body_bytes) as stream:
-                return await read_all(stream)
+                return await read_all(stream, self._context.limits)
         try:
             response = await self._client.send(await self._sign(call))
             if call.is_signed and self._can_sign_anew(response.status, response.headers, response.url):

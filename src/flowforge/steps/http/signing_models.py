@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from flowforge.operations import IS_URL, StrictModel
+from flowforge.operations import IS_URL, StrictModel, require_one
 from flowforge.steps.http.fields import refuse_header
 
 
@@ -31,8 +31,7 @@ class ApiKeyAuth(StrictModel):
 
     @model_validator(mode="after")
     def _check_one_place(self) -> "ApiKeyAuth":
-        if (self.header is None) == (self.query is None):
-            raise ValueError("give exactly one of header and query")
+        require_one(self, "header", "query")
         if self.header is not None:
             refuse_header(self.header, "")
         return self
@@ -62,8 +61,7 @@ class Auth(StrictModel):
 
     @model_validator(mode="after")
     def _check_one_way(self) -> "Auth":
-        if [self.bearer, self.basic, self.api_key, self.oauth2, self.digest].count(None) != 4:
-            raise ValueError("give exactly one of bearer, basic, api_key, oauth2 and digest")
+        require_one(self, "bearer", "basic", "api_key", "oauth2", "digest")
         return self
 
 

@@ -56,7 +56,7 @@ class TusUpload:
             body=None,
             url=self._url,
             size=size_bytes,
-            resumed=self._breaks,
+            resume_count=self._breaks,
         )
 
     async def _create(self) -> EgressResponse | None:

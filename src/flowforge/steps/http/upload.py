@@ -40,7 +40,7 @@ _DECLARED = {error.code for error in PATH_ERRORS}
                 "body": {"received": 5},
                 "url": "https://api.example.com/backups/hello.txt",
                 "size": 5,
-                "resumed": 0,
+                "resume_count": 0,
             },
         ),
         Example(
@@ -57,7 +57,7 @@ _DECLARED = {error.code for error in PATH_ERRORS}
                 "body": None,
                 "url": "https://api.example.com/uploads/1",
                 "size": 5,
-                "resumed": 0,
+                "resume_count": 0,
             },
         ),
     ),
@@ -93,5 +93,5 @@ async def _send_plainly(
         body=read_body(response, "auto", context),
         url=response.url,
         size=piece.size_bytes,
-        resumed=0,
+        resume_count=0,
     )

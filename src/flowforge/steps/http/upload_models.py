@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-from mimetypes import guess_type
 from typing import Annotated, BinaryIO, Final, Literal
 
 import pydantic
@@ -10,8 +9,8 @@ from pydantic import Field, field_validator, model_validator
 
 from flowforge.kit.limits import SizeBytes
 from flowforge.kit.paths import FileRoots
-from flowforge.operations import FileInput, OperationContext, StrictModel
-from flowforge.steps.file.access import run_blocking
+from flowforge.operations import FileInput, OperationContext, StrictModel, require_one
+from flowforge.steps.file.access import guess_media_type, run_blocking
 from flowforge.steps.http.fields import Scalar, refuse_header
 from flowforge.steps.http.parameters import CallParameters
 from flowforge.steps.http.sources import FilePiece, open_piece
@@ -66,8 +65,7 @@ class UploadParameters(CallParameters):
 
     @model_validator(mode="after")
     def _check_one_source(self) -> "UploadParameters":
-        if (self.file is None) == (self.path is None):
-            raise ValueError("give exactly one of file and path")
+        require_one(self, "file", "path")
         wrong = sorted(self.model_fields_set & (_ONLY_TUS if self.protocol == "plain" else _ONLY_PLAIN))
         if wrong:
             raise ValueError(f"{', '.join(wrong)} cannot be given with the protocol {self.protocol}")
@@ -75,8 +73,8 @@ class UploadParameters(CallParameters):
 
     def find_media_type(self, piece: FilePiece) -> str:
         """The Content-Type of the file."""
-        guessed = piece.file.media_type if piece.file is not None else guess_type(self.path or "")[0]
-        return self.media_type or guessed or "application/octet-stream"
+        guessed = piece.file.media_type if piece.file is not None else guess_media_type(self.path or "")
+        return self.media_type or guessed
 
     def find_name(self, piece: FilePiece) -> str:
         """The file's name for people."""
@@ -93,7 +91,7 @@ class UploadResult(StrictModel):
     )
     url: str = Field(description="The URL that answered; with `tus` the one that the server gave the upload.")
     size: int = Field(description="The size of the file in bytes.")
-    resumed: int = Field(description="With `tus`: how often the connection broke, and the upload went on.")
+    resume_count: int = Field(description="With `tus`: how often the connection broke, and the upload went on.")
 
 
 async def open_source(parameters: UploadParameters, context: OperationContext) -> FilePiece:

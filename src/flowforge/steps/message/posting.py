@@ -6,20 +6,17 @@ from urllib.parse import urlsplit
 
 from flowforge.kit.border import JsonRefusedError, decode_untrusted, encode
 from flowforge.kit.egress import BodySource, EgressClient, EgressError, EgressRequest, EgressResponse
-from flowforge.kit.limits import Limits
 from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.operations import ErrorCode, OperationContext, RetryableError
-from flowforge.steps.http.answers import is_passing, make_excerpt
+from flowforge.steps.http.answers import ANSWER_LIMITS, make_excerpt
 from flowforge.steps.http.receiving import read_all
-from flowforge.steps.outbound import OUTBOUND_ERRORS, explain_egress
+from flowforge.steps.outbound import OUTBOUND_ERRORS, explain_egress, is_passing
 
 POST_ERRORS: Final = (
     ErrorCode("http_<status>", "The service answered with this status; retried for 408, 425, 429 and 5xx.", retryable=True),
     *OUTBOUND_ERRORS,
 )
 TOO_LONG: Final = ErrorCode("message_too_long", "The message is longer than the service takes.")
-_JSON_LIMITS: Final = Limits(body_max_bytes=2**30)
-"""The client has bounded the size already."""
 
 
 def find_service_host(url: object) -> str:
@@ -65,7 +62,7 @@ async def post(
         if isinstance(body, bytes):
             return await client.send(request)
         async with client.stream(request, max_bytes=context.limits.http_body_bytes) as stream:
-            return await read_all(stream)
+            return await read_all(stream, context.limits)
     except EgressError as error:
         raise explain_egress(error) from error
 
@@ -80,7 +77,7 @@ async def post_json(
 def read_reply(response: EgressResponse) -> JsonObject:
     """The JSON object in an answer; an empty one where there is none."""
     try:
-        reply = decode_untrusted(response.body, _JSON_LIMITS)
+        reply = decode_untrusted(response.body, ANSWER_LIMITS)
     except JsonRefusedError:
         return {}
     return reply if isinstance(reply, dict) else {}

@@ -20,6 +20,7 @@ from flowforge.operations import (
     RetryableError,
     StrictModel,
     operation,
+    require_one,
 )
 from flowforge.steps.message.posting import (
     POST_ERRORS,
@@ -61,15 +62,14 @@ class SlackParameters(StrictModel):
         default=None, description="Block Kit blocks, at most 50.", min_length=1, max_length=50
     )
     thread: str | None = Field(
-        default=None, description="With `token`: the `ts` of the message to answer in its thread.", min_length=1
+        default=None, description="With `token`: the `message_id` of the message to answer in its thread.", min_length=1
     )
     unfurl: bool = Field(default=True, description="Whether links get a preview.")
     server: Annotated[str, IS_URL] = Field(default=_SERVER, description="Where Slack's Web API is.", min_length=1)
 
     @model_validator(mode="after")
     def _check_way(self) -> "SlackParameters":
-        if (self.webhook_url is None) == (self.token is None):
-            raise ValueError("give exactly one of webhook_url and token")
+        require_one(self, "webhook_url", "token")
         if (self.token is None) != (self.channel is None):
             raise ValueError("a token needs a channel, and a webhook has its own")
         if self.thread is not None and self.token is None:
@@ -83,7 +83,9 @@ class SlackResult(StrictModel):
     """The message that was sent; both are null for a webhook, which does not tell."""
 
     channel: str | None = Field(description="The id of the channel.")
-    ts: str | None = Field(description="What identifies the message in its channel; give it as `thread` to answer it.")
+    message_id: str | None = Field(
+        description="The `ts` that identifies the message in its channel; give it as `thread` to answer it."
+    )
 
 
 def _find_host(parameters: Mapping[str, Any]) -> str:
@@ -106,12 +108,12 @@ def _find_host(parameters: Mapping[str, Any]) -> str:
         Example(
             "Tell a channel",
             {"token": "${{ secrets.SLACK_TOKEN }}", "channel": "#orders", "text": "Order 42 has been shipped."},
-            {"channel": "C0ORDERS", "ts": "1767323045.000100"},
+            {"channel": "C0ORDERS", "message_id": "1767323045.000100"},
         ),
         Example(
             "Tell the channel of a webhook",
             {"webhook_url": "https://hooks.slack.com/services/T0/B0/x", "text": "Order 42 has been shipped."},
-            {"channel": None, "ts": None},
+            {"channel": None, "message_id": None},
         ),
     ),
 )
@@ -140,7 +142,7 @@ async def _send_by_webhook(url: str, message: JsonObject, context: OperationCont
         if response.status in {400, 403, 404, 410} and _ERROR.fullmatch(said):
             raise _refuse(said, response)
         raise refuse_answer("Slack", response, context)
-    return SlackResult(channel=None, ts=None)
+    return SlackResult(channel=None, message_id=None)
 
 
 async def _send_as_bot(parameters: SlackParameters, message: JsonObject, context: OperationContext) -> SlackResult:
@@ -158,7 +160,7 @@ async def _send_as_bot(parameters: SlackParameters, message: JsonObject, context
         raise refuse_answer("Slack", response, context)
     match reply:
         case {"ok": True, "channel": str(channel), "ts": str(ts)}:
-            return SlackResult(channel=channel, ts=ts)
+            return SlackResult(channel=channel, message_id=ts)
         case _:
             raise FatalError("What answered is not Slack; check the parameter server.", code="response_invalid")
 

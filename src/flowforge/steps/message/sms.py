@@ -87,7 +87,7 @@ class SmsResult(StrictModel):
     """What the gateway said."""
 
     status: int = Field(description="The status code.")
-    id: pydantic.JsonValue = Field(description="The message's id, from where `id_from` says; null without it.")
+    message_id: pydantic.JsonValue = Field(description="The message's id, from where `id_from` says; null without it.")
     body: pydantic.JsonValue = Field(description="The answer, as JSON if the server says so, else as text.")
 
 
@@ -111,7 +111,7 @@ class SmsResult(StrictModel):
                 "form": {"To": "{to}", "From": "{from}", "Body": "{text}"},
                 "id_from": "sid",
             },
-            {"status": 201, "id": "SM1", "body": {"sid": "SM1", "status": "queued"}},
+            {"status": 201, "message_id": "SM1", "body": {"sid": "SM1", "status": "queued"}},
         ),
     ),
 )
@@ -136,7 +136,7 @@ async def send_sms(parameters: SmsParameters, context: OperationContext) -> SmsR
             by_default=False,
         )
     message_id = None if parameters.id_from is None else _find(parameters.id_from, answer)
-    return SmsResult(status=response.status, id=message_id, body=answer)
+    return SmsResult(status=response.status, message_id=message_id, body=answer)
 
 
 def _build_body(parameters: SmsParameters) -> tuple[str | None, bytes | None]:

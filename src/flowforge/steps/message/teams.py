@@ -20,6 +20,7 @@ from flowforge.operations import (
     RetryableError,
     StrictModel,
     operation,
+    require_one,
 )
 from flowforge.steps.http.answers import make_excerpt
 from flowforge.steps.message.posting import POST_ERRORS, TOO_LONG, find_service_host, hide_url, post_json, refuse_answer
@@ -41,8 +42,7 @@ class TeamsParameters(StrictModel):
 
     @model_validator(mode="after")
     def _check_one(self) -> "TeamsParameters":
-        if (self.text is None) == (self.card is None):
-            raise ValueError("give exactly one of text and card")
+        require_one(self, "text", "card")
         if self.title is not None and self.card is not None:
             raise ValueError("title goes with text; a card has its own")
         if self.card is not None and self.card.get("type") != "AdaptiveCard":

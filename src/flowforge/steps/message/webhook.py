@@ -2,9 +2,7 @@
 
 import hashlib
 import hmac
-from base64 import b64decode, b64encode
-from binascii import Error as Base64Error
-from datetime import UTC, datetime
+from base64 import b64encode
 from typing import Annotated, Final
 
 import pydantic
@@ -12,6 +10,7 @@ from pydantic import Field, field_validator
 
 from flowforge.kit.border import encode
 from flowforge.kit.values import JsonObject, JsonValue
+from flowforge.language.times import format_timestamp_ms
 from flowforge.operations import (
     IS_URL,
     MAY_SECRET,
@@ -23,6 +22,7 @@ from flowforge.operations import (
     StrictModel,
     operation,
 )
+from flowforge.steps.encoded import parse_base64
 from flowforge.steps.http.answers import is_expected
 from flowforge.steps.http.fields import Scalar, refuse_header, write_scalar
 from flowforge.steps.http.sending import find_host
@@ -71,7 +71,7 @@ class WebhookResult(StrictModel):
     """That the message was taken."""
 
     status: int = Field(description="The status code.")
-    id: str = Field(description="The message's id (`webhook-id`), the same at every attempt.")
+    message_id: str = Field(description="The message's id (`webhook-id`), the same at every attempt.")
 
 
 @operation(
@@ -91,7 +91,7 @@ class WebhookResult(StrictModel):
                 "data": {"id": 42},
                 "secret": "${{ secrets.PARTNER_KEY }}",
             },
-            {"status": 204, "id": "msg_5d2b0f0b9d9b4a3f8c1d2e3f4a5b6c7d"},
+            {"status": 204, "message_id": "msg_5d2b0f0b9d9b4a3f8c1d2e3f4a5b6c7d"},
             varies=True,
         ),
     ),
@@ -116,14 +116,13 @@ async def send_webhook(parameters: WebhookParameters, context: OperationContext)
     is_taken = 200 <= response.status < 300 if parameters.expect is None else is_expected(response.status, parameters.expect)
     if not is_taken:
         raise refuse_answer("The receiver", response, context)
-    return WebhookResult(status=response.status, id=message_id)
+    return WebhookResult(status=response.status, message_id=message_id)
 
 
 def _make_body(parameters: WebhookParameters, now_ms: int) -> JsonValue:
     if parameters.event is None:
         return parameters.data
-    written = datetime.fromtimestamp(now_ms / 1_000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    body: JsonObject = {"type": parameters.event, "timestamp": written, "data": parameters.data}
+    body: JsonObject = {"type": parameters.event, "timestamp": format_timestamp_ms(now_ms), "data": parameters.data}
     return body
 
 
@@ -131,7 +130,7 @@ def _sign(secret: str, signed: bytes) -> str:
     key = secret.encode()
     if secret.startswith(_PREFIX):
         try:
-            key = b64decode(secret.removeprefix(_PREFIX), validate=True)
-        except (Base64Error, ValueError):
+            key = parse_base64(secret.removeprefix(_PREFIX))
+        except ValueError:
             raise FatalError("secret: what follows whsec_ is no base64; copy it anew.", code="secret_invalid") from None
     return "v1," + b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()

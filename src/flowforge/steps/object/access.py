@@ -10,7 +10,7 @@ from flowforge.kit.egress import EgressError, EgressFault
 from flowforge.kit.egress.tunnel import EgressTunnel, Passage
 from flowforge.operations import ErrorCode, FatalError, OperationContext, RetryableError
 from flowforge.steps.object.places import StoreParameters, read_store
-from flowforge.steps.outbound import ADDRESS_ERRORS, explain_egress
+from flowforge.steps.outbound import ADDRESS_ERRORS, explain_egress, is_passing
 
 if TYPE_CHECKING:
     from obstore.store import S3Store
@@ -34,14 +34,13 @@ BUCKET_ERRORS: Final = (
     ErrorCode("object_failed", "The store failed, or asked to come more slowly.", retryable=True),
 )
 OBJECT_MISSING: Final = ErrorCode("object_missing", "There is no object of that key.")
-OBJECT_EXISTS: Final = ErrorCode("object_exists", "There is an object of that key already, and `if_absent` is set.")
+OBJECT_EXISTS: Final = ErrorCode("object_exists", "There is an object of that key already, and the mode is `create`.")
 
 _CODE: Final = re.compile(r"<Code>([A-Za-z0-9.]{1,80})</Code>")
 _SAID: Final = re.compile(r"<Message>([^<]{1,300})</Message>")
 _STATUS: Final = re.compile(r"status code: (\d{3})")
 _TIMED_OUT: Final = re.compile(r"kind: Timeout|TimedOut|timed out")
 _TLS: Final = re.compile(r"InvalidCertificate|certificate|HandshakeFailure|AlertReceived|InvalidMessage")
-_SLOW: Final = frozenset({408, 425, 429})
 
 
 @asynccontextmanager
@@ -137,7 +136,7 @@ def _explain(store: StoreParameters, passage: Passage) -> Generator[None]:
         yield
     except (AlreadyExistsError, PreconditionError) as error:
         raise RetryableError(
-            f"There is an object of that key in {store.bucket} already; choose another key, or do without `if_absent`.",
+            f"There is an object of that key in {store.bucket} already; choose another key, or use the mode `replace`.",
             code="object_exists",
             by_default=False,
         ) from error
@@ -160,8 +159,7 @@ def _describe(store: StoreParameters, text: str) -> FatalError | RetryableError:
     if number == 416:
         return FatalError(f"{store.bucket}: the object has no bytes in that range; ask for others.", code="range_invalid")
     if number:
-        is_worth_more = number >= 500 or number in _SLOW
-        return RetryableError(f"{store.bucket}: {answer}.", code="object_failed", by_default=is_worth_more)
+        return RetryableError(f"{store.bucket}: {answer}.", code="object_failed", by_default=is_passing(number))
     if _TIMED_OUT.search(text):
         return RetryableError(f"The store of {store.bucket} did not answer in time.", code="http_timeout")
     if _TLS.search(text):

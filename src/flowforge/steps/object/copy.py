@@ -1,6 +1,6 @@
 """`object.copy`."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -13,9 +13,9 @@ class CopyParameters(ObjectParameters):
     """Which object goes where."""
 
     to: Key = Field(description="The key of the copy, in the same bucket.")
-    if_absent: bool = Field(
-        default=False,
-        description="Whether an object that is there is an error, and not replaced; the copy then has no metadata and media type.",
+    mode: Literal["create", "replace"] = Field(
+        default="replace",
+        description="Whether an object that is there is replaced or is an error; with `create` the copy has no metadata and media type.",
     )
 
 
@@ -46,7 +46,7 @@ async def copy(parameters: CopyParameters, context: OperationContext) -> CopyRes
     # Start-up cost: as in `open_bucket`.
     import obstore
 
-    config: dict[str, Any] = {"copy_if_not_exists": "multipart"} if parameters.if_absent else {}
+    config: dict[str, Any] = {"copy_if_not_exists": "multipart"} if parameters.mode == "create" else {}
     async with open_bucket(context, parameters.store, **config) as bucket:
-        await obstore.copy_async(bucket, parameters.key, parameters.to, overwrite=not parameters.if_absent)
+        await obstore.copy_async(bucket, parameters.key, parameters.to, overwrite=parameters.mode == "replace")
     return CopyResult(key=parameters.to)

@@ -2,7 +2,7 @@
 
 from pydantic import Field, model_validator
 
-from flowforge.operations import Example, Nature, OperationContext, StrictModel, operation
+from flowforge.operations import Example, Nature, OperationContext, StrictModel, operation, require_one
 from flowforge.steps.object.access import BUCKET_ERRORS, open_bucket
 from flowforge.steps.object.places import EXAMPLE_STORE, BucketParameters, Key, name_object
 
@@ -15,8 +15,7 @@ class DeleteParameters(BucketParameters):
 
     @model_validator(mode="after")
     def _check_one(self) -> "DeleteParameters":
-        if (self.key is None) == (self.keys is None):
-            raise ValueError("give exactly one of key and keys")
+        require_one(self, "key", "keys")
         return self
 
 

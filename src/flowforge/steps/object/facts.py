@@ -1,11 +1,12 @@
 """An object as results show it."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from pydantic import Field
 
+from flowforge.language.times import format_timestamp_ms
 from flowforge.operations import StrictModel
 
 _MEDIA_TYPE: Final = "Content-Type"
@@ -43,4 +44,4 @@ def read_metadata(attributes: Mapping[str, str]) -> dict[str, str]:
 
 
 def _show_moment(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return format_timestamp_ms(int(moment.timestamp() * 1_000))

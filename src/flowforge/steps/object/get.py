@@ -1,6 +1,6 @@
 """`object.get`."""
 
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pydantic
 from pydantic import Field, model_validator
@@ -11,6 +11,7 @@ from flowforge.steps.file.access import (
     FILE_MAX_BYTES,
     INLINE_MAX_BYTES,
     PIECE_BYTES,
+    TARGET_ERRORS,
     run_blocking,
 )
 from flowforge.steps.file.passing import MadeFile, Target, open_target
@@ -21,16 +22,6 @@ from flowforge.steps.object.places import EXAMPLE_STORE, ObjectParameters, name_
 if TYPE_CHECKING:
     from obstore import GetResult
 
-TARGET_ERRORS: Final = (
-    ErrorCode("path_denied", "The path leads out of its root, over a link, or to what this process may not use."),
-    ErrorCode("root_unknown", "No root of that name is configured; FILE_ROOTS lists them."),
-    ErrorCode("file_kind", "There is a folder, pipe or device where the file should go."),
-    ErrorCode("file_exists", "There is such a file already, and the mode is `create`."),
-    ErrorCode("file_too_large", "The object is larger than a step may handle."),
-    ErrorCode("file_failed", "The disk refused.", retryable=True),
-    ErrorCode("storage_full", "There is no room left on the disk.", retryable=True),
-)
-
 
 class GetParameters(ObjectParameters):
     """Which object, what of it, and where to."""
@@ -38,12 +29,12 @@ class GetParameters(ObjectParameters):
     get_as: Literal["file", "text"] = Field(
         default="file", alias="as", description="Whether the content is a file value, or a text (UTF-8, at most 10 MiB)."
     )
-    to: str | None = Field(
+    root: str = Field(default="work", description="The name of a root that FILE_ROOTS configures.")
+    path: str | None = Field(
         default=None,
-        description="The path of a file below `to_root` that the object becomes, instead of a file value.",
+        description="The path of a file below `root` that the object becomes, instead of a file value.",
         min_length=1,
     )
-    to_root: str = Field(default="work", description="The root of that file.")
     mode: Literal["create", "replace"] = Field(
         default="replace", description="Whether a file that is at the path is replaced or is an error."
     )
@@ -52,8 +43,8 @@ class GetParameters(ObjectParameters):
 
     @model_validator(mode="after")
     def _check_target(self) -> "GetParameters":
-        if self.get_as == "text" and self.to is not None:
-            raise ValueError("a text does not go to a file; leave out `as` or `to`")
+        if self.get_as == "text" and self.path is not None:
+            raise ValueError("a text does not go to a file; leave out `as` or `path`")
         return self
 
 
@@ -89,7 +80,7 @@ class ObjectContent(ObjectFacts):
                 "key": "orders/42.json",
                 "size": 9,
                 "etag": "2dfdf6f17ea4d7a0dc3bbf5ae6fac3b2",
-                "modified_at": "2026-01-02T03:04:05.000Z",
+                "modified_at": "2026-01-02T03:04:05Z",
                 "media_type": "application/json",
                 "metadata": {},
                 "content": '{"id":42}',
@@ -147,7 +138,7 @@ async def _read_text(found: "GetResult") -> str:
 async def _store(found: "GetResult", parameters: GetParameters, context: OperationContext, media_type: str) -> MadeFile:
     _refuse_size(found, FILE_MAX_BYTES)
     name = parameters.key.rpartition("/")[2]
-    opened = open_target(context, parameters.to_root, parameters.to, name=name, mode=parameters.mode, media_type=media_type)
+    opened = open_target(context, parameters.root, parameters.path, name=name, mode=parameters.mode, media_type=media_type)
     target = await run_blocking(opened.__enter__)
     try:
         await _pass_on(found, target)

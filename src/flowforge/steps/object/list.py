@@ -62,7 +62,7 @@ class ListResult(StrictModel):
                         "key": "orders/42.json",
                         "size": 9,
                         "etag": "2dfdf6f17ea4d7a0dc3bbf5ae6fac3b2",
-                        "modified_at": "2026-01-02T03:04:05.000Z",
+                        "modified_at": "2026-01-02T03:04:05Z",
                     }
                 ],
                 "folders": [],

@@ -1,12 +1,14 @@
 """`object.presign`."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from flowforge.kit.limits import DurationMs
+from flowforge.kit.units import parse_duration
+from flowforge.language.times import format_timestamp_ms
 from flowforge.operations import ErrorCode, Example, FatalError, Nature, OperationContext, StrictModel, operation
+from flowforge.steps.durations import bound_duration
 from flowforge.steps.object.access import BUCKET_ERRORS, find_endpoint, make_bucket
 from flowforge.steps.object.places import ObjectParameters, name_object, read_store
 
@@ -18,8 +20,8 @@ class PresignParameters(ObjectParameters):
     """Which object, what may be done, and how long."""
 
     method: Literal["GET", "PUT"] = Field(default="GET", description="Whether the URL gets the object or puts one there.")
-    expires_in: Annotated[DurationMs, Field(ge=1_000, le=EXPIRY_MAX_MS)] = Field(
-        default=3_600_000, description="How long the URL is good, such as `15m`; at most 7 days."
+    expires_in: Annotated[str, bound_duration(1_000, EXPIRY_MAX_MS)] = Field(
+        default="1h", description="How long the URL is good, such as `15m`; at most 7 days."
     )
 
 
@@ -59,7 +61,7 @@ class PresignResult(StrictModel):
             {
                 "url": "https://reports.s3.eu-central-1.amazonaws.com/2026/01.txt?X-Amz-Algorithm=AWS4-HMAC-SHA256&…",
                 "method": "GET",
-                "expires_at": "2026-01-03T03:04:05.000Z",
+                "expires_at": "2026-01-03T03:04:05Z",
             },
             varies=True,
         ),
@@ -77,15 +79,13 @@ async def presign(parameters: PresignParameters, context: OperationContext) -> P
     if store.access_key is None:
         raise FatalError("A URL is signed with keys; give the store access_key and secret_key.", code="keys_missing")
     bucket = make_bucket(store, find_endpoint(store), client_options={"allow_http": True})
-    expires_in = timedelta(seconds=parameters.expires_in // 1000)
-    url = await obstore.sign_async(bucket, parameters.method, parameters.key, expires_in)
+    expires_in_ms = parse_duration(parameters.expires_in) // 1_000 * 1_000
+    url = await obstore.sign_async(bucket, parameters.method, parameters.key, timedelta(milliseconds=expires_in_ms))
     if context.masker.mask(url) != url:
         raise FatalError(
             "The URL holds the access key's id or the session token, and that was given as a secret, which no output may hold; "
             "give the id as plain text, and no session token.",
             code="url_masked",
         )
-    moment = datetime.fromtimestamp(context.now_ms() / 1000, UTC) + expires_in
-    return PresignResult(
-        url=url, method=parameters.method, expires_at=moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    )
+    expires_at = format_timestamp_ms(context.now_ms() + expires_in_ms)
+    return PresignResult(url=url, method=parameters.method, expires_at=expires_at)

@@ -7,7 +7,17 @@ from pydantic import Field, field_validator, model_validator
 
 from flowforge.kit.egress import find_header_fault
 from flowforge.kit.units import format_size
-from flowforge.operations import ErrorCode, Example, FatalError, FileInput, Nature, OperationContext, StrictModel, operation
+from flowforge.operations import (
+    ErrorCode,
+    Example,
+    FatalError,
+    FileInput,
+    Nature,
+    OperationContext,
+    StrictModel,
+    operation,
+    require_one,
+)
 from flowforge.steps.file.access import FILE_MAX_BYTES, PATH_ERRORS, guess_media_type, open_place, run_blocking
 from flowforge.steps.object.access import BUCKET_ERRORS, OBJECT_EXISTS, open_bucket
 from flowforge.steps.object.facts import bare_etag
@@ -42,8 +52,9 @@ class PutParameters(ObjectParameters):
         default=None, description="How the content is packed, such as `gzip` (Content-Encoding)."
     )
     storage_class: str | None = Field(default=None, description="The storage class, such as `STANDARD_IA`.")
-    if_absent: bool = Field(
-        default=False, description="Whether an object that is there is an error, and not replaced; for at most 100 MiB."
+    mode: Literal["create", "replace"] = Field(
+        default="replace",
+        description="Whether an object that is there is replaced or is an error; `create` is for at most 100 MiB.",
     )
     checksum: Literal["none", "sha256"] = Field(
         default="none", description="Whether the store holds the content against a checksum, and keeps it; not every store can."
@@ -51,8 +62,7 @@ class PutParameters(ObjectParameters):
 
     @model_validator(mode="after")
     def _check_one_source(self) -> "PutParameters":
-        if [self.data, self.file, self.path].count(None) != 2:
-            raise ValueError("give exactly one of data, file and path")
+        require_one(self, "data", "file", "path")
         headers = (self.media_type, self.cache_control, self.content_disposition, self.content_encoding, self.storage_class)
         _check_headers({f"x-{number}": text for number, text in enumerate(headers) if text is not None})
         return self
@@ -118,7 +128,7 @@ async def put(parameters: PutParameters, context: OperationContext) -> PutResult
 
     with ExitStack() as stack:
         content, size_bytes, media_type = await run_blocking(lambda: _open_content(stack, parameters, context))
-        _refuse_size(size_bytes, WHOLE_MAX_BYTES if parameters.if_absent else FILE_MAX_BYTES)
+        _refuse_size(size_bytes, WHOLE_MAX_BYTES if parameters.mode == "create" else FILE_MAX_BYTES)
         config: dict[str, Any] = {"checksum_algorithm": "SHA256"} if parameters.checksum == "sha256" else {}
         async with open_bucket(context, parameters.store, **config) as bucket:
             made = await obstore.put_async(
@@ -126,7 +136,7 @@ async def put(parameters: PutParameters, context: OperationContext) -> PutResult
                 parameters.key,
                 content,
                 attributes=_list_attributes(parameters, media_type),
-                mode="create" if parameters.if_absent else "overwrite",
+                mode="create" if parameters.mode == "create" else "overwrite",
                 chunk_size=PART_BYTES,
                 max_concurrency=PARTS_AT_ONCE,
             )
@@ -157,8 +167,9 @@ def _open_content(stack: ExitStack, parameters: PutParameters, context: Operatio
 
 def _refuse_size(size_bytes: int, max_bytes: int) -> None:
     if size_bytes > max_bytes:
+        hint = "" if max_bytes == FILE_MAX_BYTES else f" With the mode `replace` it may have {format_size(FILE_MAX_BYTES)}."
         raise FatalError(
-            f"The content has {size_bytes} bytes, more than {format_size(max_bytes)}; split it, or do without `if_absent`.",
+            f"The content has {size_bytes} bytes, more than {format_size(max_bytes)}; split it.{hint}",
             code="file_too_large",
         )
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, cast, get_args
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-from flowforge.kit.egress.addresses import is_public, parse_address
+from flowforge.kit.egress.addresses import is_public, parse_address, write_endpoint
 from flowforge.kit.values import JsonObject
 from flowforge.operations import FatalError
 from flowforge.steps.sql.statements import Dialect
@@ -56,7 +56,7 @@ DatabaseAddress = ServerAddress | FileAddress
 
 
 def parse_database(url: str) -> DatabaseAddress:
-    """Reads a URL: `postgresql://user:password@host:5432/name?sslmode=…`, `mysql://…`, `mariadb://…`, `sqlite://files/path?mode=…`.
+    """Reads a URL: `postgresql://user:password@host:5432/name?sslmode=…`, `mysql://…`, `mariadb://…`, `sqlite://work/path?mode=…`.
 
     Raises:
         FatalError: `database_invalid`; the message never holds the URL.
@@ -87,8 +87,7 @@ def name_database(parameters: Mapping[str, Any]) -> str:
         raise ValueError(error.message) from error
     if isinstance(address, FileAddress):
         return f"sqlite:{address.root}/{address.path}"
-    host = f"[{address.host}]" if ":" in address.host else address.host
-    return f"{host}:{address.port}"
+    return write_endpoint(address.host, address.port)
 
 
 def name_server(address: ServerAddress) -> JsonObject:
@@ -110,7 +109,7 @@ def choose_tls(address: ServerAddress, ip: str) -> TlsMode:
         if address.tls not in {None, "verify-full"}:
             raise FatalError(
                 f"{address.host} is a public address: sslmode={address.tls} does not protect the connection; leave it out, and give"
-                " `ca_certificate` if the server's authority is not a public one.",
+                " `authority` if the server's authority is not a public one.",
                 code="tls",
             )
         return "verify-full"
@@ -151,7 +150,7 @@ def _read_file_address(parts: SplitResult, options: dict[str, str]) -> FileAddre
     path = unquote(parts.path.removeprefix("/"))
     root = unquote(parts.netloc)
     if not path or not root or "@" in root:
-        raise _refuse("for SQLite it is sqlite://files/path, where files is a root that FILE_ROOTS configures")
+        raise _refuse("for SQLite it is sqlite://work/path, where work is a root that FILE_ROOTS configures")
     mode = options.get("mode", "rw")
     if mode not in get_args(FileMode):
         raise _refuse(f"mode is one of {', '.join(get_args(FileMode))}")

@@ -60,7 +60,7 @@ class BatchResult(StrictModel):
 
     rows_affected: list[int] = Field(description="How many rows each statement changed; with `rows`, all its sets together.")
     total: int = Field(description="The sum.")
-    repeated: bool = REPEATED_FIELD
+    is_repeated: bool = REPEATED_FIELD
 
 
 @operation(
@@ -75,7 +75,7 @@ class BatchResult(StrictModel):
         Example(
             "Move an order to the archive, and add two",
             {
-                "database": "sqlite://data/shop.db",
+                "database": "sqlite://work/shop.db",
                 "statements": [
                     {"statement": "INSERT INTO archive SELECT * FROM orders WHERE id = ?", "parameters": [2]},
                     {"statement": "DELETE FROM orders WHERE id = ?", "parameters": [2]},
@@ -85,7 +85,7 @@ class BatchResult(StrictModel):
                     },
                 ],
             },
-            {"rows_affected": [1, 1, 2], "total": 4, "repeated": False},
+            {"rows_affected": [1, 1, 2], "total": 4, "is_repeated": False},
         ),
     ),
 )
@@ -108,7 +108,7 @@ async def batch(parameters: BatchParameters, context: OperationContext) -> Batch
         else:
             result, is_repeated = await run_in_transaction(session, parameters, change), False
     made = BatchResult.model_validate({**result, "total": 0})
-    return BatchResult(rows_affected=made.rows_affected, total=sum(made.rows_affected), repeated=is_repeated)
+    return BatchResult(rows_affected=made.rows_affected, total=sum(made.rows_affected), is_repeated=is_repeated)
 
 
 async def _bind(part: BatchStatement, dialect: Dialect, context: OperationContext) -> list[Bound]:

@@ -1,19 +1,15 @@
 """The values for a statement's placeholders."""
 
-from base64 import b64decode
-from binascii import Error as Base64Error
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import cast
 
 from flowforge.kit.border import encode
 from flowforge.kit.objects import FILE_KEY
 from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.operations import FatalError
+from flowforge.steps.encoded import parse_base64
 from flowforge.steps.sql.statements import Dialect, Slot, Statement
-
-JSON_KEY: Final = "$json"
-BASE64_KEY: Final = "$base64"
 
 Scalar = None | bool | int | float | str | bytes
 BoundValue = Scalar | list[Scalar]
@@ -80,8 +76,8 @@ def _convert_object(value: JsonObject, label: str, dialect: Dialect, read_file: 
             return _write_json(inner, dialect)
         case {"$base64": str(text)} if len(value) == 1:
             try:
-                return b64decode(text, validate=True)
-            except Base64Error as error:
+                return parse_base64(text)
+            except ValueError as error:
                 raise ValueError(f"is no base64 ({error})") from None
         case {"$base64": _} if len(value) == 1:
             raise ValueError("is no base64; give it as text")

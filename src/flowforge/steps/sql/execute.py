@@ -45,7 +45,7 @@ class ExecuteResult(StrictModel):
     last_id: int | None = Field(
         description="The number that SQLite or MySQL gave to the new row; null elsewhere (use RETURNING)."
     )
-    repeated: bool = REPEATED_FIELD
+    is_repeated: bool = REPEATED_FIELD
 
 
 @operation(
@@ -60,22 +60,22 @@ class ExecuteResult(StrictModel):
         Example(
             "Ship an order, and make sure that there is one",
             {
-                "database": "sqlite://data/shop.db",
+                "database": "sqlite://work/shop.db",
                 "statement": "UPDATE orders SET state = 'shipped' WHERE id = :id RETURNING id, state",
                 "parameters": {"id": 1},
                 "expect_rows": 1,
             },
-            {"rows_affected": 1, "rows": [{"id": 1, "state": "shipped"}], "last_id": None, "repeated": False},
+            {"rows_affected": 1, "rows": [{"id": 1, "state": "shipped"}], "last_id": None, "is_repeated": False},
         ),
         Example(
             "Insert a row exactly once",
             {
-                "database": "sqlite://data/shop.db",
+                "database": "sqlite://work/shop.db",
                 "statement": "INSERT INTO orders (customer, total, state, placed_at) VALUES (?, ?, 'open', ?)",
                 "parameters": ["Grace", "7.25", "2026-01-04T08:00:00Z"],
                 "once": True,
             },
-            {"rows_affected": 1, "rows": [], "last_id": 4, "repeated": False},
+            {"rows_affected": 1, "rows": [], "last_id": 4, "is_repeated": False},
         ),
     ),
 )
@@ -102,7 +102,7 @@ async def execute(parameters: ExecuteParameters, context: OperationContext) -> E
             result, is_repeated = await run_in_transaction(session, parameters, change), False
         else:
             result, is_repeated = await run_limited(session, parameters, change), False
-    return ExecuteResult.model_validate({**result, "repeated": is_repeated})
+    return ExecuteResult.model_validate({**result, "is_repeated": is_repeated})
 
 
 async def _change(session: Session, bound: Bound, parameters: ExecuteParameters, context: OperationContext) -> JsonObject:

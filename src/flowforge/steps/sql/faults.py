@@ -4,13 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from flowforge.kit.masking import cut_excerpt
 from flowforge.kit.values import JsonObject
 from flowforge.operations import ErrorCode, FatalError, RetryableError
 from flowforge.steps.file.access import PATH_ERRORS
 from flowforge.steps.outbound import ADDRESS_ERRORS
 from flowforge.steps.stored import FILE_TOO_LARGE, STORED_ERRORS
-
-MESSAGE_MAX_BYTES: Final = 1_024
 
 Hide = Callable[[str], str]
 """Takes secrets out of a text."""
@@ -68,18 +67,14 @@ _RETRYABLE: Final = frozenset({"connection_failed", "sql_timeout", "sql_conflict
 
 def make_error(fault: DatabaseFault, hide: Hide) -> FatalError | RetryableError:
     """The step's error, its message without secrets and cut at 1 KiB."""
-    told = cut(hide(fault.message.strip()))
+    told = cut_excerpt(hide(fault.message.strip()))
     details: JsonObject = dict(fault.native)
     if fault.constraint is not None:
-        details["constraint"] = cut(hide(fault.constraint))
+        details["constraint"] = cut_excerpt(hide(fault.constraint))
     message = f"The database refused: {told}"
     if fault.code in _RETRYABLE or fault.is_retryable:
         return RetryableError(message, code=fault.code, details=details)
     return FatalError(message, code=fault.code, details=details)
-
-
-def cut(text: str) -> str:
-    return text.encode()[:MESSAGE_MAX_BYTES].decode(errors="ignore")
 
 
 def tell_timeout(timeout_ms: int) -> RetryableError:

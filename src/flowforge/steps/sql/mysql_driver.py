@@ -19,7 +19,7 @@ class TlsRefusedError(Exception):
     """The server does not speak TLS, or wants the password in the clear."""
 
 
-def make_tls_context(mode: TlsMode, ca_certificate: str | None) -> ssl.SSLContext | None:
+def make_tls_context(mode: TlsMode, authority: str | None) -> ssl.SSLContext | None:
     """What the mode of the URL means: `require` and `prefer` encrypt without looking at the certificate.
 
     Raises:
@@ -32,10 +32,10 @@ def make_tls_context(mode: TlsMode, ca_certificate: str | None) -> ssl.SSLContex
     context.check_hostname = mode == "verify-full"
     if not mode.startswith("verify"):
         context.verify_mode = ssl.CERT_NONE
-    elif ca_certificate is None:
+    elif authority is None:
         context.load_default_certs()  # takes 20 ms, so only where they are looked at
     else:
-        _trust(context, ca_certificate)
+        _trust(context, authority)
     return context
 
 
@@ -43,7 +43,7 @@ def _trust(context: ssl.SSLContext, pem: str) -> None:
     try:
         context.load_verify_locations(cadata=pem)
     except (ssl.SSLError, ValueError):
-        raise FatalError("`ca_certificate` is no certificate in PEM form.", code="tls") from None
+        raise FatalError("`authority` is no certificate in PEM form.", code="tls") from None
 
 
 @cache

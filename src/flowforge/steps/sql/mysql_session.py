@@ -103,7 +103,7 @@ async def open_mysql(address: ServerAddress, ips: list[str], options: SessionOpt
 async def _connect(address: ServerAddress, ip: str, options: SessionOptions) -> Any:
     tls_mode = choose_tls(address, ip)
     make_connection = load_connection()
-    tls = await asyncio.to_thread(make_tls_context, tls_mode, options.ca_certificate)
+    tls = await asyncio.to_thread(make_tls_context, tls_mode, options.authority)
     connection: Any = make_connection(
         server_name=address.host,
         tls_mode=tls_mode,
@@ -144,6 +144,8 @@ def _tell_refusal(address: ServerAddress, error: Exception, options: SessionOpti
     code, message, number = _read_error(cause, "connection_failed")
     if isinstance(cause, ssl.SSLError | TlsRefusedError):
         code, message = "tls", getattr(cause, "verify_message", "") or str(cause)
+    elif isinstance(cause, TimeoutError):
+        message = f"it said nothing within {address.connect_timeout_s} s; check that a MySQL or MariaDB server is at that port"
     elif isinstance(cause, UnicodeEncodeError):
         code, message = "sql_auth", "the user name or password holds a character that the driver cannot send"
     return make_error(DatabaseFault(code, message, {**name_server(address), "errno": number}), options.hide)

@@ -3,10 +3,11 @@
 from typing import Annotated, Final, Literal
 
 import pydantic
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from flowforge.kit.units import parse_duration
 from flowforge.operations import IS_LITERAL, IS_URL, MAY_SECRET, StrictModel
+from flowforge.steps.durations import bound_duration
 from flowforge.steps.sql.statements import STATEMENT_MAX_CHARACTERS
 
 ROWS_MAX: Final = 100_000
@@ -22,14 +23,14 @@ class ConnectionParameters(StrictModel):
     """Which database."""
 
     database: Annotated[str, IS_URL, MAY_SECRET] = Field(
-        description="`postgresql://user:password@host:5432/name`, `mysql://…`, `mariadb://…`, or `sqlite://files/path` for a file below the"
-        " root `files` of FILE_ROOTS. Options after `?`: `sslmode` (`disable`, `prefer`, `require`, `verify-ca` or `verify-full`),"
+        description="`postgresql://user:password@host:5432/name`, `mysql://…`, `mariadb://…`, or `sqlite://work/path` for a file below the"
+        " root `work` of FILE_ROOTS. Options after `?`: `sslmode` (`disable`, `prefer`, `require`, `verify-ca` or `verify-full`),"
         " `connect_timeout` in seconds, `application_name`; for SQLite `mode=create` makes the file if it is missing. A public server must"
         " have a trusted certificate (`verify-full`); others are encrypted if they can.",
         min_length=1,
         max_length=4_096,
     )
-    ca_certificate: str | None = Field(
+    authority: str | None = Field(
         default=None,
         max_length=1_000_000,
         description="The authorities, in PEM, that are trusted instead of the public ones for the server's certificate.",
@@ -38,16 +39,9 @@ class ConnectionParameters(StrictModel):
         default="text",
         description="How decimal numbers (NUMERIC, DECIMAL) come: as text, exactly, or as numbers, which may round.",
     )
-    statement_timeout: str = Field(
+    statement_timeout: Annotated[str, bound_duration(1, _TIMEOUT_MAX_MS)] = Field(
         default="60s", description="How long all statements of the call may take together, such as `30s`; at most a day."
     )
-
-    @field_validator("statement_timeout")
-    @classmethod
-    def _check_timeout(cls, text: str) -> str:
-        if not 1 <= parse_duration(text) <= _TIMEOUT_MAX_MS:
-            raise ValueError("give a time from 1ms to 24h")
-        return text
 
     @property
     def timeout_ms(self) -> int:

@@ -75,7 +75,7 @@ async def open_postgres(address: ServerAddress, ips: list[str], options: Session
     manner: dict[str, Any] = {"autocommit": True, "prepare_threshold": None, "cursor_factory": AsyncRawCursor}
     for ip in ips:
         try:
-            with _hold_certificate(options.ca_certificate) as certificate:
+            with _hold_certificate(options.authority) as certificate:
                 facts = _list_facts(address, ip, certificate)
                 connection = await AsyncConnection.connect(**facts, **manner, context=_make_adapters())
             return PostgresSession(connection, options)

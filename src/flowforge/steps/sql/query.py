@@ -18,7 +18,7 @@ class QueryParameters(StatementParameters):
     """What to read, and from where."""
 
     limit: int = LIMIT_FIELD
-    to_file: Literal["ndjson", "csv"] | None = Field(
+    to: Literal["ndjson", "csv"] | None = Field(
         default=None,
         description="Stream the rows to a file instead, any number of them: `ndjson` (an object on each line) or `csv`.",
     )
@@ -30,10 +30,10 @@ class QueryParameters(StatementParameters):
 class QueryResult(StrictModel):
     """What was read."""
 
-    rows: list[dict[str, pydantic.JsonValue]] | None = Field(description="The rows, by column name; null with `to_file`.")
+    rows: list[dict[str, pydantic.JsonValue]] | None = Field(description="The rows, by column name; null with `to`.")
     columns: list[ColumnResult] = Field(description="The columns, in their order.")
     row_count: int = Field(description="How many rows there are.")
-    file: dict[str, pydantic.JsonValue] | None = Field(default=None, description="The file value; null without `to_file`.")
+    file: dict[str, pydantic.JsonValue] | None = Field(default=None, description="The file value; null without `to`.")
 
 
 @operation(
@@ -54,7 +54,7 @@ class QueryResult(StrictModel):
         Example(
             "Open orders of one customer",
             {
-                "database": "sqlite://data/shop.db",
+                "database": "sqlite://work/shop.db",
                 "statement": "SELECT id, total, placed_at FROM orders WHERE customer = :customer AND state = 'open' ORDER BY id",
                 "parameters": {"customer": "Ada"},
             },
@@ -74,7 +74,7 @@ class QueryResult(StrictModel):
         ),
         Example(
             "A whole table as a CSV file",
-            {"database": "sqlite://data/shop.db", "statement": "SELECT * FROM orders", "to_file": "csv"},
+            {"database": "sqlite://work/shop.db", "statement": "SELECT * FROM orders", "to": "csv"},
             {
                 "rows": None,
                 "columns": [
@@ -113,8 +113,8 @@ async def query(parameters: QueryParameters, context: OperationContext) -> Query
         async def read() -> QueryResult:
             rows = await session.run(bound, streams=True)
             columns = [ColumnResult(name=column.name, type=column.type) for column in rows.columns]
-            if parameters.to_file is not None:
-                file, count = await write_file(rows, parameters.to_file, context)
+            if parameters.to is not None:
+                file, count = await write_file(rows, parameters.to, context)
                 return QueryResult(rows=None, columns=columns, row_count=count, file=file)
             found: list[JsonObject] = await collect(rows, context, limit=parameters.limit)
             return QueryResult(rows=found, columns=columns, row_count=len(found))

@@ -8,13 +8,12 @@ from collections.abc import Callable, Sequence
 from typing import Final, Literal
 
 from flowforge.kit.border import encode
-from flowforge.kit.errors import StorageError, StorageFullError
-from flowforge.kit.paths import PathFault
+from flowforge.kit.errors import StorageError
 from flowforge.kit.units import format_size
 from flowforge.kit.values import JsonObject, JsonValue
-from flowforge.operations import ErrorCode, FatalError, OperationContext, RetryableError
+from flowforge.operations import ErrorCode, FatalError, OperationContext
 from flowforge.steps.sql.session import Rows, run_in_thread
-from flowforge.steps.stored import create_stored
+from flowforge.steps.stored import create_stored, explain_storage
 
 FileFormat = Literal["ndjson", "csv"]
 
@@ -53,7 +52,7 @@ async def collect(rows: Rows, context: OperationContext, *, limit: int) -> list[
     while piece := await rows.read(min(piece_size.count, limit + 1 - len(found))):
         if len(found) + len(piece) > limit:
             raise FatalError(
-                f"There are more than {limit} rows; select fewer, raise `limit`, or stream them to a file with `to_file`.",
+                f"There are more than {limit} rows; select fewer, raise `limit`, or stream them to a file with `to`.",
                 code="too_many_rows",
             )
         objects = [dict(zip(names, row, strict=True)) for row in piece]
@@ -61,7 +60,7 @@ async def collect(rows: Rows, context: OperationContext, *, limit: int) -> list[
         size_bytes += piece_bytes
         if size_bytes > max_bytes:
             raise FatalError(
-                f"The rows are larger than {format_size(max_bytes)}; select less, or stream them to a file with `to_file`.",
+                f"The rows are larger than {format_size(max_bytes)}; select less, or stream them to a file with `to`.",
                 code="result_too_large",
             )
         piece_size.learn(len(piece), piece_bytes)
@@ -92,8 +91,7 @@ async def write_file(rows: Rows, file_format: FileFormat, context: OperationCont
                 count += len(piece)
             stored = await run_in_thread(writer.commit)
     except StorageError as error:
-        code = PathFault.FULL if isinstance(error, StorageFullError) else PathFault.FAILED
-        raise RetryableError(error.message, code=code.value) from error
+        raise explain_storage(error) from error
     return stored.to_json(), count
 
 

@@ -24,11 +24,11 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class SessionOptions:
-    """How to connect and read. `ca_certificate` is PEM text; `hide` takes secrets out of messages."""
+    """How to connect and read. `authority` is PEM text; `hide` takes secrets out of messages."""
 
     timeout_ms: int
     decimals: Decimals
-    ca_certificate: str | None
+    authority: str | None
     hide: Hide
 
 

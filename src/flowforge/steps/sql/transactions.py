@@ -52,13 +52,12 @@ async def _connect(parameters: ConnectionParameters, context: OperationContext) 
         text = context.masker.mask(text)
         return text.replace(password, "***") if len(password) > 3 else text
 
-    options = SessionOptions(parameters.timeout_ms, parameters.decimals, parameters.ca_certificate, hide)
+    options = SessionOptions(parameters.timeout_ms, parameters.decimals, parameters.authority, hide)
     if isinstance(address, FileAddress):
         return await open_sqlite(address, context.service(FileRoots), options)
-    host = f"[{address.host}]" if ":" in address.host else address.host
     try:
         client = context.service(EgressClient)
-        ips = await client.find_addresses(host, address.port, usual_ports=frozenset({USUAL_PORTS[address.dialect]}))
+        ips = await client.find_addresses(address.host, address.port, usual_ports=frozenset({USUAL_PORTS[address.dialect]}))
     except EgressError as error:
         raise explain_egress(error) from error
     if address.dialect is Dialect.POSTGRESQL:

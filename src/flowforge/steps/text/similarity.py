@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from flowforge.operations import Example, Nature, StrictModel, operation
+from flowforge.operations import Example, Nature, StrictModel, operation, require_one
 
 Method = Literal["levenshtein", "damerau", "jaro_winkler", "words", "contains"]
 
@@ -28,8 +28,7 @@ class SimilarityParameters(StrictModel):
 
     @model_validator(mode="after")
     def _check_other(self) -> "SimilarityParameters":
-        if (self.to is None) == (self.choices is None):
-            raise ValueError("give exactly one of to and choices")
+        require_one(self, "to", "choices")
         if len(self.data) * sum(map(len, self.choices or [])) > 50_000_000:
             raise ValueError("data and choices are too long together; compare with fewer or shorter ones")
         return self

@@ -16,6 +16,7 @@ from flowforge.operations import (
     OperationContext,
     StrictModel,
     operation,
+    require_one,
 )
 from flowforge.steps.stored import FILE_TOO_LARGE, STORED_ERRORS, read_stored
 from flowforge.steps.text.rendering import SOURCE_MAX_BYTES, render
@@ -38,8 +39,7 @@ class TemplateParameters(StrictModel):
 
     @model_validator(mode="after")
     def _check_one_template(self) -> "TemplateParameters":
-        if (self.template is None) == (self.file is None):
-            raise ValueError("give exactly one of template and file")
+        require_one(self, "template", "file")
         return self
 
 

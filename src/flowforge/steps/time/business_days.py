@@ -48,7 +48,7 @@ class BusinessDaysParameters(StrictModel):
     @model_validator(mode="after")
     def _check_goal(self) -> "BusinessDaysParameters":
         if self.add is not None and self.until is not None:
-            raise ValueError("give either add or until")
+            raise ValueError("give add or until, not both")
         return self
 
 

@@ -46,7 +46,8 @@ class Jsonata:
             raise Fault("script_stack", "The query calls itself too deeply.") from None
         except (ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError) as fault:
             # The library lets Python's own errors through where a query is at fault.
-            raise Fault("jsonata_invalid", f"The query failed: {fault}"[:1000]) from None
+            told = fault.args[-1] if fault.args else type(fault).__name__
+            raise Fault("jsonata_invalid", f"The query failed: {told}"[:1000]) from None
         return f'{{"result":{self._encode(value, task)}'
 
     def _explain(self, fault: Any, query: str) -> Fault:

@@ -1,6 +1,5 @@
-"""Bytes as text, and text as bytes."""
+"""Bytes written as text, and read back: hexadecimal, base64, base64url and base32 (RFC 4648)."""
 
-import binascii
 from base64 import b32decode, b32encode, b64decode, b64encode, urlsafe_b64decode, urlsafe_b64encode
 from typing import Literal
 
@@ -31,21 +30,34 @@ def read_bytes(text: str, encoding: str, field: str) -> bytes:
     """
     try:
         return _read(text, encoding)
-    except (binascii.Error, ValueError) as error:
+    except ValueError as error:
         wanted = "text that UTF-8 can write" if encoding == "text" else encoding
         raise FatalError(f"{field} is no {wanted}; check where it comes from.", code="encoding_invalid") from error
 
 
+def decode_base64(text: str, field: str) -> bytes:
+    """The bytes of a field that is base64 and nothing else. Raises FatalError (`base64_invalid`), which names the field."""
+    try:
+        return parse_base64(text)
+    except ValueError as error:
+        raise FatalError(f"{field}: this is no base64; check where it comes from.", code="base64_invalid") from error
+
+
+def parse_base64(text: str) -> bytes:
+    """White space in the text is fine, padding may be left out. Raises ValueError."""
+    return b64decode(_pad("".join(text.split()).rstrip("="), 4), validate=True)
+
+
 def _read(text: str, encoding: str) -> bytes:
-    if encoding == "text":
-        return text.encode()
     bare = "".join(text.split())
-    if encoding == "hex":
-        return bytes.fromhex(bare)
     unpadded = bare.rstrip("=")
     match encoding:
+        case "text":
+            return text.encode()
+        case "hex":
+            return bytes.fromhex(bare)
         case "base64":
-            return b64decode(_pad(unpadded, 4), validate=True)
+            return parse_base64(text)
         case "base64url":
             if not set(unpadded).isdisjoint("+/"):
                 raise ValueError("letters of plain base64")
@@ -56,11 +68,3 @@ def _read(text: str, encoding: str) -> bytes:
 
 def _pad(text: str, size: int) -> str:
     return text + "=" * (-len(text) % size)
-
-
-def decode_base64(text: str) -> bytes:
-    """Raises FatalError (`base64_invalid`); white space in the text is fine."""
-    try:
-        return b64decode("".join(text.split()), validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise FatalError("The text is no base64; check where it comes from.", code="base64_invalid") from error

@@ -121,7 +121,7 @@ async def run_w9(session: Session) -> None:
     for language in LANGUAGES:
         results.add(f"W9 {language}", Subject.ENGINE, await measure_warm_script_ms(language, sizes.w9_probes))
         results.add(f"W9 {language} cold", Subject.ENGINE, await measure_cold_script_ms(language, max(sizes.w9_probes // 30, 1)))
-    results.add("W9 guard", Subject.ENGINE, await measure_guard_us(sizes.w9_rounds))
+    results.add("W9 guard", Subject.ENGINE, await measure_guard_us(max(sizes.w9_probes // 6, 1)))
 
 
 RUNNERS: Final = {"W1": run_w1, "W2": run_w2, "W4": run_w4, "W5": run_w5, "W6": run_w6, "W7": run_w7, "W9": run_w9}

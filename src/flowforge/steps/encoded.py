@@ -49,11 +49,11 @@ def parse_base64(text: str) -> bytes:
 
 
 def _read(text: str, encoding: str) -> bytes:
+    if encoding == "text":
+        return text.encode()
     bare = "".join(text.split())
     unpadded = bare.rstrip("=")
     match encoding:
-        case "text":
-            return text.encode()
         case "hex":
             return bytes.fromhex(bare)
         case "base64":

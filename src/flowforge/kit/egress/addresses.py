@@ -6,11 +6,16 @@ between patch releases of Python.
 
 from bisect import bisect_right
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
+
+
+_REMEMBERED: Final = 4_096
+"""Addresses whose reading and judgement are kept: both depend on the address alone, and a host's come again and again."""
 
 
 def write_endpoint(host: str, port: int) -> str:
@@ -82,6 +87,7 @@ _ONLY_BY_ADDRESS: Final[tuple[Network, ...]] = (
 )
 
 
+@lru_cache(_REMEMBERED)
 def parse_address(text: str) -> Address | None:
     """The address that the text writes in full (`10.0.0.1`, `::1`, `fe80::1%eth0`, its zone left out); None for anything else."""
     try:
@@ -103,6 +109,7 @@ def unwrap(address: Address) -> Address:
     return address
 
 
+@lru_cache(_REMEMBERED)
 def is_public(address: Address) -> bool:
     """Whether the address, unwrapped, is globally reachable unicast.
 

@@ -79,7 +79,7 @@ async def _stands_still(engine: "Engine", cause: JsonObject, patience_ms: int | 
         return True
     if kind == "signal" and "until" not in cause:
         return True
-    if kind in {"timer", "retry", "every", "signal"}:
+    if kind in {"timer", "retry", "breaker", "every", "signal"}:
         return patience_ms is not None and cast("int", cause["until"]) - engine.parts.clock.now_ms() > patience_ms
     if kind == "child":
         run_no = cast("int", cast("JsonObject", cause["ref"])["no"])

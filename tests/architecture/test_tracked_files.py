@@ -43,3 +43,8 @@ def test_unwanted_text_is_found(text: str):
 @pytest.mark.parametrize("text", ["data/work/in", "$HOME/work/x", "a network", "~/home/x", "../work/x", "{root}/work/x"])
 def test_other_text_passes(text: str):
     assert find_unwanted(text) == []
+
+
+def test_nothing_is_tracked_that_an_editor_or_a_merge_left_behind():
+    leftovers = (".orig", ".rej", ".bak", ".tmp", ".swp", "~")
+    assert [path.name for path in list_tracked() if path.name.endswith(leftovers)] == []

@@ -11,6 +11,7 @@ import h2.connection
 import h2.events
 import h2.exceptions
 import trustme
+from tests.support.listening import listen
 from tests.support.servers import Received, Reply
 
 
@@ -146,20 +147,5 @@ async def serve_http2(host: str = "api.example", protocols: tuple[str, ...] = ("
     authority.issue_cert(host).configure_cert(context)  # pyright: ignore[reportUnknownMemberType] - stubs name an optional package
     context.set_alpn_protocols(list(protocols))
     server = Http2Server(authority.cert_pem.bytes().decode())
-    tasks: set[asyncio.Task[None]] = set()
-
-    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.get_running_loop().create_task(server.serve(reader, writer))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-
-    listener = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=context)
-    server.port = listener.sockets[0].getsockname()[1]
-    try:
+    async with listen(server.serve, context) as server.port:
         yield server
-    finally:
-        listener.close()
-        for task in list(tasks):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await listener.wait_closed()

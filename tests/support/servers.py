@@ -13,6 +13,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapp
 from dataclasses import dataclass, field
 from random import Random
 
+from tests.support.listening import listen
+
 from flowforge.kit.values import JsonValue
 
 
@@ -203,23 +205,8 @@ def _write_reply(writer: asyncio.StreamWriter, reply: Reply, *, has_body: bool) 
 async def serve_http(tls: ssl.SSLContext | None = None) -> AsyncGenerator[EffectServer]:
     """A server on loopback, in the test's own loop."""
     server = EffectServer(scheme="https" if tls else "http")
-    tasks: set[asyncio.Task[None]] = set()
-
-    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.get_running_loop().create_task(server.serve(reader, writer))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-
-    listener = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=tls)
-    server.port = listener.sockets[0].getsockname()[1]
-    try:
+    async with listen(server.serve, tls) as server.port:
         yield server
-    finally:
-        listener.close()
-        for task in list(tasks):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await listener.wait_closed()
 
 
 @contextlib.contextmanager

@@ -10,6 +10,8 @@ from flowforge.entrypoints.wiring import Installation
 from flowforge.kit.ids import DEFAULT_WORKSPACE_ID
 from flowforge.kit.masking import Masker
 from flowforge.kit.values import JsonObject, JsonValue
+from flowforge.language.literals import is_below, list_texts
+from flowforge.language.positions import Path
 from flowforge.operations.calling import find_target, run_effect, run_pure, validate_parameters
 from flowforge.operations.context import AttemptContext, LogWriter
 from flowforge.operations.definition import Nature, Operation
@@ -77,25 +79,18 @@ async def _call_heavy(
 
 
 async def _resolve_secrets(installation: Installation, operation: Operation, given: JsonObject) -> Mapping[str, str]:
-    names = sorted({name for field in operation.secret_parameters for name in _list_secrets(given.get(field.partition(".")[0]))})
+    texts = [text for path, text in list_texts(given, ()) if is_below(path, operation.secret_parameters)]
+    names = sorted({name for text in texts for name in _SECRET.findall(text)})
     return await VaultPort(installation).resolve_secrets(DEFAULT_WORKSPACE_ID, names, find_target(operation, given))
 
 
-def _list_secrets(value: JsonValue) -> list[str]:
-    if isinstance(value, str):
-        return _SECRET.findall(value)
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return [name for item in inner for name in _list_secrets(item)]
-
-
 def _reveal(operation: Operation, given: JsonObject, secrets: Mapping[str, str]) -> JsonObject:
-    fields = {field.partition(".")[0] for field in operation.secret_parameters}
-    return {name: _fill_in(value, secrets) if name in fields else value for name, value in given.items()}
+    def fill_in(value: JsonValue, path: Path) -> JsonValue:
+        if isinstance(value, str):
+            may_hold = is_below(path, operation.secret_parameters)
+            return _SECRET.sub(lambda found: secrets[found[1]], value) if may_hold else value
+        if isinstance(value, dict):
+            return {name: fill_in(item, (*path, name)) for name, item in value.items()}
+        return [fill_in(item, (*path, place)) for place, item in enumerate(value)] if isinstance(value, list) else value
 
-
-def _fill_in(value: JsonValue, secrets: Mapping[str, str]) -> JsonValue:
-    if isinstance(value, str):
-        return _SECRET.sub(lambda found: secrets[found[1]], value)
-    if isinstance(value, dict):
-        return {name: _fill_in(item, secrets) for name, item in value.items()}
-    return [_fill_in(item, secrets) for item in value] if isinstance(value, list) else value
+    return {name: fill_in(value, (name,)) for name, value in given.items()}

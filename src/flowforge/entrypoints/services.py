@@ -30,8 +30,7 @@ class Services(Mapping[type, object]):
             "TokenCache": self._make_token_cache,
         }
         self._made: dict[str, object] = {}
-        self._egress = self._make_egress_client()
-        self._made["EgressClient"] = self._egress
+        self._find("EgressClient")  # it looks at the settings: what is wrong with them is told at once
         if installation.settings.smtp_url is not None or installation.settings.mail_from is not None:
             self._find("Mailer")
 
@@ -65,11 +64,14 @@ class Services(Mapping[type, object]):
         limits = HostLimits.parse(settings.egress_limits)
         return EgressClient(policy, settings.limits, self._installation.clock, proxy=proxy, host_limits=limits)
 
+    def _find_egress_client(self) -> EgressClient:
+        return cast("EgressClient", self._find("EgressClient"))
+
     def _make_egress_tunnel(self) -> object:
         # Only where a library that opens its own connections is used.
         from flowforge.kit.egress.tunnel import EgressTunnel
 
-        return EgressTunnel(self._egress)
+        return EgressTunnel(self._find_egress_client())
 
     def _make_file_roots(self) -> object:
         # Only where files of a root are used.
@@ -84,7 +86,7 @@ class Services(Mapping[type, object]):
         settings = self._installation.settings
         url = None if settings.smtp_url is None else settings.smtp_url.get_secret_value()
         outbox = self._installation.folder.mail
-        return Mailer(url, settings.mail_from, outbox, self._egress, self._installation.clock)
+        return Mailer(url, settings.mail_from, outbox, self._find_egress_client(), self._installation.clock)
 
     def _make_sandbox_pool(self) -> object:
         # Only where scripts run.

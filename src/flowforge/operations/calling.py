@@ -13,7 +13,15 @@ from flowforge.kit.errors import Detail
 from flowforge.kit.limits import Limits
 from flowforge.kit.masking import Masker
 from flowforge.kit.values import JsonObject, JsonValue
-from flowforge.operations.definition import AttemptError, Exit, FatalError, Operation, OperationContext, RetryableError
+from flowforge.operations.definition import (
+    AttemptError,
+    Exit,
+    FatalError,
+    Operation,
+    OperationContext,
+    OperationFunction,
+    RetryableError,
+)
 from flowforge.operations.faults import list_faults
 from flowforge.operations.masking import NO_SECRETS, mask_value
 
@@ -66,7 +74,7 @@ def run_pure(operation: Operation, parameters: BaseModel, limits: Limits = DEFAU
         FatalError: the operation raised it, or returned what is no JSON (`result_invalid`).
         RetryableError: the operation raised it, or anything else (`operation_failed`).
     """
-    if _is_with_file(operation, parameters):
+    if _find_file_form(operation, parameters) is not None:
         raise FatalError(
             f"{operation.name} with a file is a step of its own; an expression can call it with a value only.",
             code="file_in_expression",
@@ -107,8 +115,9 @@ async def run_effect(
 
 
 async def _call(operation: Operation, parameters: BaseModel, context: OperationContext) -> object:
-    if operation.file_function is not None and _is_with_file(operation, parameters):
-        result = operation.file_function(parameters, context)
+    file_form = _find_file_form(operation, parameters)
+    if file_form is not None:
+        result = file_form(parameters, context)
     elif operation.is_pure:
         result = operation.function(parameters)
     else:
@@ -116,10 +125,12 @@ async def _call(operation: Operation, parameters: BaseModel, context: OperationC
     return await cast("Any", result) if hasattr(result, "__await__") else result
 
 
-def _is_with_file(operation: Operation, parameters: BaseModel) -> bool:
-    return operation.file_function is not None and any(
-        getattr(parameters, name) is not None for name in operation.file_parameters
-    )
+def _find_file_form(operation: Operation, parameters: BaseModel) -> OperationFunction | None:
+    """The second form of a pure operation, where a file is given."""
+    if operation.file_function is None:
+        return None
+    is_given = any(getattr(parameters, name) is not None for name in operation.file_parameters)
+    return operation.file_function if is_given else None
 
 
 def _mask_error(error: AttemptError, masker: Masker) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, cast
 
 from flowforge.engine.events import ErrorValue
@@ -223,10 +224,6 @@ class Attempts:
         flight = live.flights[work.key]
         self._stop_clock(flight)
 
-        def write_line(at: int, level: str, message: str, fields: JsonObject) -> None:
-            self._write_line(live, work, LogLine(at, level, work.key, work.attempt, message, encode(fields)), fields)
-
-        depth = 0 if live.state.parent is None else live.state.parent["depth"]
         job = HeavyJob(
             operation=work.name,
             parameters=parameters,
@@ -235,9 +232,9 @@ class Attempts:
             step=work.key,
             attempt=work.attempt,
             idempotency_key=work.idempotency_key,
-            depth=depth,
+            depth=_depth_of(live),
         )
-        return await self._ports.heavy.run(job, lambda: self._start_clock(flight), write_line)
+        return await self._ports.heavy.run(job, lambda: self._start_clock(flight), partial(self._write_line, live, work))
 
     def _check_size(self, outcome: Succeeded) -> Outcome:
         most = self._settings.limits.step_out_max_bytes
@@ -271,10 +268,8 @@ class Attempts:
 
     def _make_context(self, live: LiveRun, work: Effect, masker: Masker) -> AttemptContext:
         def write_log(level: str, message: str, fields: JsonObject) -> None:
-            at = self._ports.clock.now_ms()
-            self._write_line(live, work, LogLine(at, level, work.key, work.attempt, message, encode(fields)), fields)
+            self._write_line(live, work, self._ports.clock.now_ms(), level, message, fields)
 
-        depth = 0 if live.state.parent is None else live.state.parent["depth"]
         return AttemptContext(
             run_id=live.state.run_id,
             step=work.key,
@@ -283,14 +278,18 @@ class Attempts:
             services=self._ports.services,
             write_log=write_log,
             masker=masker,
-            depth=depth,
+            depth=_depth_of(live),
             limits=self._settings.limits,
             read_clock=self._ports.clock.now_ms,
         )
 
-    def _write_line(self, live: LiveRun, work: Effect, line: LogLine, fields: JsonObject) -> None:
-        live.logs.append(line)
-        logger.info(line.message, run=live.state.run_id, step=work.key, attempt=work.attempt, level_of_step=line.level, **fields)
+    def _write_line(self, live: LiveRun, work: Effect, at: int, level: str, message: str, fields: JsonObject) -> None:
+        live.logs.append(LogLine(at, level, work.key, work.attempt, message, encode(fields)))
+        logger.info(message, run=live.state.run_id, step=work.key, attempt=work.attempt, level_of_step=level, **fields)
+
+
+def _depth_of(live: LiveRun) -> int:
+    return 0 if live.state.parent is None else live.state.parent["depth"]
 
 
 def _halt(flight: Flight) -> None:

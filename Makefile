@@ -12,7 +12,7 @@ WORKERS ?= 2
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SOURCES := src tests bench scripts examples
 
-.PHONY: help up setup test check lint bench chaos docs generate format lock clean
+.PHONY: help up setup test check lint bench chaos soak docs generate format lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -43,6 +43,10 @@ bench: setup $(PEER)/.setup-bench ## measure the workloads beside a bare loop an
 
 chaos: setup ## kill the engine at every commit point and at random (minutes)
 	@CHAOS=1 $(BIN)/python -m pytest tests/chaos tests/engine/test_crash_points.py
+
+soak: setup ## torment a cluster on PostgreSQL + Redis, then on MariaDB + RabbitMQ (SOAK_SECONDS each, 600 by default)
+	@$(BIN)/python -m tests.soak
+	@SLEEPERS=50000 $(BIN)/python -m pytest -q tests/reliability/test_cluster_logic.py -k f50
 
 generate: setup ## write what is generated from the code: reference pages and schemas
 	@$(BIN)/python scripts/generate_docs.py

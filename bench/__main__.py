@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from bench import workloads
+from bench import cluster, servers, workloads
 from bench.data import measure_calls, measure_large_csv
 from bench.engine_adapter import EngineUnderTest, open_engine_under_test
 from bench.floor import Floor, open_floor
@@ -23,9 +23,11 @@ from bench.peer import PeerProcess, open_peer
 from bench.report import Results, Subject, render_table, write_page
 from bench.scripts import LANGUAGES, measure_cold_script_ms, measure_warm_script_ms
 from bench.sizes import QUICK, Sizes
+from flowforge.kit.database.schema import upgrade_database
+from flowforge.kit.database.url import parse_database_url
 
 ROOT: Final = Path(__file__).parents[1]
-ALL: Final = ("W1", "W2", "W4", "W5", "W6", "W7", "W9")
+ALL: Final = ("W1", "W2", "W4", "W5", "W6", "W7", "W8", "W9")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,8 @@ class Session:
     floor: Floor
     peer: PeerProcess | None
     folder: Path
+    peer_python: Path | None
+    postgres: str
 
     async def ask_peer(self, figure: str, workload: str, *numbers: int, convert: Callable[[float], float]) -> None:
         """One round of the peer, off the loop: the engine's heart must beat meanwhile."""
@@ -110,6 +114,65 @@ async def run_w7(session: Session) -> None:
     results.add("W7 list", Subject.ENGINE, list_ms)
 
 
+async def run_w8(session: Session) -> None:
+    """Everything on PostgreSQL; the peer too, in a process of its own."""
+    if not servers.has_postgres(session.postgres):
+        print("W8 is left out: no PostgreSQL answers (--postgres).", file=sys.stderr)
+        return
+    await _run_alone(session)
+    with servers.open_broker() as broker, servers.open_database(session.postgres) as database:
+        await asyncio.to_thread(_run_cluster, session, database, broker)
+
+
+async def _run_alone(session: Session) -> None:
+    with ExitStack() as stack:
+        database = stack.enter_context(servers.open_database(session.postgres))
+        peer = None
+        if session.peer_python is not None:
+            own = stack.enter_context(servers.open_database(session.postgres))
+            peer = stack.enter_context(open_peer(session.peer_python, session.folder / "peer", own))
+        upgrade_database(parse_database_url(database))
+        async with open_engine_under_test(session.folder / "engine-postgres", database) as engine:
+            await _take_turns(session, engine, peer)
+
+
+async def _take_turns(session: Session, engine: EngineUnderTest, peer: PeerProcess | None) -> None:
+    sizes, results = session.sizes, session.results
+    for _ in range(sizes.w1_rounds):
+        results.add("W1 PostgreSQL", Subject.ENGINE, await workloads.measure_sequence_ms(engine, sizes.w1_steps))
+    for _ in range(sizes.w2_rounds):
+        results.add("W2 PostgreSQL", Subject.ENGINE, await workloads.measure_many(engine, sizes.w2_runs, sizes.w2_steps))
+        if peer is not None:
+            await asyncio.to_thread(_ask_peer_on_postgres, session, peer)
+    results.choose_peer("W1 PostgreSQL", ("w1", "w1_async"), is_rate=False)
+    results.choose_peer("W2 PostgreSQL", ("w2", "w2_async"), is_rate=True)
+
+
+def _ask_peer_on_postgres(session: Session, peer: PeerProcess) -> None:
+    sizes = session.sizes
+    for way in ("w1", "w1_async"):
+        session.results.add(f"W1 PostgreSQL {way}", Subject.PEER, to_ms(peer.measure_s(way, sizes.w1_steps)))
+    for way in ("w2", "w2_async"):
+        rate = sizes.w2_peer_runs * sizes.w2_steps / peer.measure_s(way, sizes.w2_peer_runs, sizes.w2_steps)
+        session.results.add(f"W2 PostgreSQL {way}", Subject.PEER, rate)
+
+
+def _run_cluster(session: Session, database: str, broker: str) -> None:
+    sizes, results = session.sizes, session.results
+    with cluster.open_cluster(session.folder / "cluster", database, broker) as open_cluster:
+        for _ in range(sizes.w8_rounds):
+            for workers in sizes.w8_workers:
+                measured = cluster.measure_throughput(open_cluster, workers, sizes.w2_runs, sizes.w2_steps)
+                results.add(f"W8, {workers}", Subject.ENGINE, measured.steps_per_s)
+                results.add(f"W8 CPU, {workers}", Subject.ENGINE, measured.cpu_us)
+        results.add("W8 ring", Subject.ENGINE, cluster.measure_latency_ms(open_cluster, sizes.w8_probes))
+        results.add("W8 take-over", Subject.ENGINE, cluster.measure_take_over_s(open_cluster, sizes.w8_hanging))
+        few = max(sizes.w8_queued // 100, 250)
+        results.add("W8 claim", Subject.ENGINE, cluster.measure_claims(open_cluster, few, sizes.w8_queued))
+    for workers in sizes.w8_workers:
+        results.share_peer("W2 PostgreSQL", f"W8, {workers}")
+
+
 async def run_w9(session: Session) -> None:
     sizes, results = session.sizes, session.results
     for cost in await asyncio.to_thread(measure_calls, sizes.w9_rounds):
@@ -124,18 +187,18 @@ async def run_w9(session: Session) -> None:
     results.add("W9 guard", Subject.ENGINE, await measure_guard_us(max(sizes.w9_probes // 6, 1)))
 
 
-RUNNERS: Final = {"W1": run_w1, "W2": run_w2, "W4": run_w4, "W5": run_w5, "W6": run_w6, "W7": run_w7, "W9": run_w9}
+RUNNERS: Final = {"W1": run_w1, "W2": run_w2, "W4": run_w4, "W5": run_w5, "W6": run_w6, "W7": run_w7, "W8": run_w8, "W9": run_w9}
 
 
 @asynccontextmanager
-async def open_session(folder: Path, sizes: Sizes, peer_python: Path | None) -> AsyncGenerator[Session]:
-    for name in ("engine", "floor", "peer", "fresh", "empty-store", "large"):
+async def open_session(folder: Path, sizes: Sizes, peer_python: Path | None, postgres: str) -> AsyncGenerator[Session]:
+    for name in ("engine", "engine-postgres", "floor", "peer", "fresh", "empty-store", "large", "cluster"):
         shutil.rmtree(folder / name, ignore_errors=True)
     with ExitStack() as stack:
         floor = stack.enter_context(open_floor(folder / "floor"))
         peer = None if peer_python is None else stack.enter_context(open_peer(peer_python, folder / "peer"))
         async with open_engine_under_test(folder / "engine") as engine:
-            yield Session(sizes, Results(), engine, floor, peer, folder)
+            yield Session(sizes, Results(), engine, floor, peer, folder, peer_python, postgres)
 
 
 def find_peer_python(folder: Path) -> Path | None:
@@ -152,6 +215,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--only", default=",".join(ALL), help="workloads, by comma")
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "bench", help="where the databases lie")
     parser.add_argument("--peer-python", type=Path, help="Python of an environment with DBOS")
+    parser.add_argument("--postgres", default=servers.POSTGRES, help="a PostgreSQL where databases may be made, for W8")
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "benchmarks.md", help="the page to write")
     return parser.parse_args(arguments)
 
@@ -161,7 +225,7 @@ async def run(options: argparse.Namespace) -> None:
     wanted = options.only.split(",")
     peer_python = options.peer_python or find_peer_python(options.folder)
     options.folder.mkdir(parents=True, exist_ok=True)
-    async with open_session(options.folder, sizes, peer_python) as session:
+    async with open_session(options.folder, sizes, peer_python, options.postgres) as session:
         for name in wanted:
             print(f"measuring {name}", file=sys.stderr, flush=True)
             await RUNNERS[name](session)
@@ -173,12 +237,21 @@ async def run(options: argparse.Namespace) -> None:
         options.output,
         table,
         folder=options.folder,
-        versions={}
-        if session.peer is None
-        else {"DBOS": f"{session.peer.versions['dbos']} on SQLite {session.peer.versions['sqlite']}"},
+        versions=list_versions(session),
         remarks=list_remarks(sizes, has_peer=session.peer is not None),
         notes=notes.read_text(encoding="utf-8") if notes.exists() else "",
     )
+
+
+def list_versions(session: Session) -> dict[str, str]:
+    versions: dict[str, str] = {}
+    if servers.has_postgres(session.postgres):
+        versions["PostgreSQL"] = servers.read_version(session.postgres)
+    if session.peer is not None:
+        versions["DBOS"] = (
+            f"{session.peer.versions['dbos']} on SQLite {session.peer.versions['sqlite']}, and on PostgreSQL for W8"
+        )
+    return versions
 
 
 def list_remarks(sizes: Sizes, *, has_peer: bool) -> list[str]:
@@ -188,6 +261,7 @@ def list_remarks(sizes: Sizes, *, has_peer: bool) -> list[str]:
         f"W1, W4: median of {sizes.w1_rounds} and {sizes.w4_rounds} rounds, of DBOS {sizes.peer_rounds}.",
         f"W2: DBOS ran {sizes.w2_peer_runs} runs of {sizes.w2_steps} steps instead of {sizes.w2_runs}; the figure is a rate.",
         "DBOS: its steps return at once too; W1 and W2 in threads and as coroutines, the better one counts; W4 as coroutines.",
+        "W8: each worker is a process (`flowforge worker`), the runs are queued by another; two cores carry all of it and the servers.",
     ]
 
 

@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
+from pydantic import SecretStr
+
 from bench.operations import effect, pure
 from flowforge.engine.births import StartRequest
 from flowforge.engine.events import PinnedVersion
@@ -70,9 +72,13 @@ class EngineUnderTest:
 
 
 @asynccontextmanager
-async def open_engine_under_test(folder: Path) -> AsyncGenerator[EngineUnderTest]:
-    """An engine on the data folder, which is made where there is none. It carries only the runs that are started here."""
-    installation = open_installation(Settings(data=folder))
+async def open_engine_under_test(folder: Path, database_url: str | None = None) -> AsyncGenerator[EngineUnderTest]:
+    """An engine on the data folder, which is made where there is none, or on a database server.
+
+    It carries only the runs that are started here.
+    """
+    url = None if database_url is None else SecretStr(database_url)
+    installation = open_installation(Settings(data=folder, database_url=url))
     for operation in (effect, pure):
         installation.registry.register(operation)
     try:

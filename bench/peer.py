@@ -32,9 +32,10 @@ class PeerProcess:
 
 
 @contextmanager
-def open_peer(python: Path, folder: Path) -> Generator[PeerProcess]:
-    """The peer on a fresh database in `folder`, run by the Python of its environment."""
-    with subprocess.Popen([python, _SCRIPT, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+def open_peer(python: Path, folder: Path, url: str | None = None) -> Generator[PeerProcess]:
+    """The peer on a fresh database in `folder`, or on the one at `url`, run by the Python of its environment."""
+    command = [python, _SCRIPT, folder] if url is None else [python, _SCRIPT, folder, url]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         try:

@@ -1,7 +1,7 @@
-"""The peer: DBOS on SQLite, the same workloads, in a process and an environment of its own.
+"""The peer: DBOS on SQLite or PostgreSQL, the same workloads, in a process and an environment of its own.
 
-Run as a script by that environment's Python: `python peer_dbos.py FOLDER`. It reads one request a line (`w1 40`, `w2_async 100 10`) and
-answers each with one line of JSON: the seconds that it took. `ready` with the versions comes first.
+Run as a script by that environment's Python: `python peer_dbos.py FOLDER [URL]`. It reads one request a line (`w1 40`,
+`w2_async 100 10`) and answers each with one line of JSON: the seconds that it took. `ready` with the versions comes first.
 """
 
 import asyncio
@@ -21,15 +21,11 @@ from typing import Any
 class Peer:
     """DBOS with the bench's workflows, each as plain threads and as coroutines; the report takes the better one."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, url: str) -> None:
         self._dbos: Any = importlib.import_module("dbos").DBOS
-        folder.mkdir(parents=True, exist_ok=True)
-        database = folder / "dbos.db"
-        with closing(sqlite3.connect(database)) as connection:  # its better setting: a WAL, which the file remembers
-            connection.execute("PRAGMA journal_mode = WAL")
         config = {
             "name": "bench",
-            "system_database_url": f"sqlite:///{database}",
+            "system_database_url": url,
             "log_level": "ERROR",
             "run_admin_server": False,
         }
@@ -96,9 +92,18 @@ async def _time(work: Callable[[], Awaitable[object]]) -> float:
     return time.perf_counter() - begun
 
 
+def make_sqlite(folder: Path) -> str:
+    """A fresh database in the peer's better setting: a WAL, which the file remembers."""
+    folder.mkdir(parents=True, exist_ok=True)
+    database = folder / "dbos.db"
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+    return f"sqlite:///{database}"
+
+
 def main() -> None:
     logging.disable(logging.ERROR)
-    peer = Peer(Path(sys.argv[1]))
+    peer = Peer(sys.argv[2] if len(sys.argv) > 2 else make_sqlite(Path(sys.argv[1])))
     versions = {"dbos": importlib.metadata.version("dbos"), "sqlite": sqlite3.sqlite_version}
     print(json.dumps({"ready": versions}), flush=True)
     for line in sys.stdin:

@@ -17,7 +17,8 @@ from flowforge.language.times import format_timestamp_ms
 
 _PREFACE: Final = (
     "Written by `make bench`; change the bench, not this page. All columns were measured in one session on one machine, in turns.\n"
-    "Engine and floor run on SQLite with a WAL and `synchronous=FULL`; so does DBOS, in its better setting of threads and coroutines.\n"
+    "Engine and floor run on SQLite with a WAL and `synchronous=FULL`, or on PostgreSQL with `fsync` and `synchronous_commit` on where it\n"
+    "says so; so does DBOS, in its better setting of threads and coroutines.\n"
     "A durable step is committed and synced before the next effect begins. Values are medians; an absolute time from another hour or\n"
     "machine means nothing beside them, the ratios do."
 )
@@ -58,6 +59,19 @@ FIGURES: Final = (
     Figure("W7 steps", "{w7_steps} steps in one run: cost at the end ÷ at the beginning", "times", "all durable", 1.2),
     Figure("W7 start", "start in a store of {w7_store_runs} runs ÷ in an empty one, p50", "times", "1 durable", 1.5),
     Figure("W7 list", "the list of runs in that store, p50", "ms", "-", 50),
+    Figure("W1 PostgreSQL", "W1 on PostgreSQL", "ms", "{w1_steps} durable", 30),
+    Figure("W2 PostgreSQL", "W2 on PostgreSQL, one process", "steps/s", "all durable", is_rate=True, peer_ratio=15),
+    *(
+        Figure(f"W8, {workers}", f"W2 on PostgreSQL, workers: {workers}", "steps/s", "all durable", is_rate=True, peer_ratio=15)
+        for workers in (1, 2, 4)
+    ),
+    *(
+        Figure(f"W8 CPU, {workers}", "the same: processor time of the workers a step", "µs", "all durable")
+        for workers in (1, 2, 4)
+    ),
+    Figure("W8 ring", "a start in one process to the first step in another, through Redis, p50", "ms", "1 durable", 15),
+    Figure("W8 take-over", "{w8_hanging} runs of a killed worker begin again elsewhere: time beyond EXPIRY", "s", "-", 2),
+    Figure("W8 claim", "a claim with {w8_queued} runs queued ÷ one with a hundredth of them", "times", "no step runs", 1.2),
     Figure("W9 hash", "`crypto.hash` of 1 MiB; floor: the library called directly", "ms", "a pure call", floor_ratio=1.5),
     Figure("W9 value to csv", "`data.convert` of 1 MiB of rows; floor: as above", "ms", "a pure call", floor_ratio=1.5),
     Figure("W9 json to csv", "`data.convert` of 1 MiB of JSON text", "ms", "a pure call", floor_ratio=1.5),
@@ -91,6 +105,11 @@ class Results:
         measured = [values for way in ways if (values := self.values.pop((f"{figure} {way}", Subject.PEER), None))]
         if measured:
             self.values[figure, Subject.PEER] = (max if is_rate else min)(measured, key=median)
+
+    def share_peer(self, figure: str, other: str) -> None:
+        """What the peer gave for one figure stands beside another one too."""
+        if (figure, Subject.PEER) in self.values:
+            self.values[other, Subject.PEER] = self.values[figure, Subject.PEER]
 
     def spread(self, figure: str) -> str:
         values = self.values[figure, Subject.ENGINE]

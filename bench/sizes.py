@@ -25,6 +25,11 @@ class Sizes:
     w9_rounds: int = 5
     w9_csv_mib: int = 100
     w9_probes: int = 300
+    w8_workers: tuple[int, ...] = (1, 2, 4)
+    w8_rounds: int = 3
+    w8_probes: int = 100
+    w8_queued: int = 100_000
+    w8_hanging: int = 100
     peer_rounds: int = 5
 
 
@@ -46,5 +51,10 @@ QUICK: Final = Sizes(
     w9_rounds=1,
     w9_csv_mib=1,
     w9_probes=2,
+    w8_workers=(1,),
+    w8_rounds=1,
+    w8_probes=2,
+    w8_queued=500,
+    w8_hanging=2,
     peer_rounds=1,
 )

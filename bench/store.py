@@ -16,6 +16,7 @@ from flowforge.engine.store import FAR_FUTURE_MS, ClaimRequest, Finish, NewMail,
 from flowforge.kit.clock import SystemClock
 from flowforge.kit.database.connect import connect_sqlite
 from flowforge.kit.database.schema import upgrade_database
+from flowforge.kit.database.url import name_sqlite
 
 BODY = (
     b'[{"type":"step.completed","step":"fetch","attempt":1,"output":{"status":200,"body":{"id":12345,"name":"an order"}}},'
@@ -128,7 +129,7 @@ def main() -> None:
         folder = Path(name)
         print(f"SQLite {sqlite3.sqlite_version}, {folder}")
         bare(folder)
-        upgrade_database(folder / "flowforge.db")
+        upgrade_database(name_sqlite(folder / "flowforge.db"))
         store = SqliteStore(folder / "flowforge.db", SystemClock(), random.random)
         bench = Bench(store, store.register("bench", 3_600_000), count(1))
         for amount, rounds in ((1, 500), (8, 200), (100, 100), (256, 50)):

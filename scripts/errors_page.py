@@ -47,6 +47,7 @@ STEP_ERRORS: Final = {
     "input_too_large": ("The parameters of an effect are larger than LIMIT_STEP_IN_MAX.", False),
     "output_too_large": ("The output is larger than LIMIT_STEP_OUT_MAX.", False),
     "operation_failed": ("The operation ended with an error that it did not announce.", True),
+    "storage_unavailable": ("The object store cannot be used now. Where nothing was done yet, the attempt is not counted.", True),
     "engine_fault": ("A mistake of ours in carrying out the attempt; `logs/flowforge.log` says how.", True),
     "service_missing": ("The process runs without a service that the operation needs.", False),
     "repeat_limit": ("A `flow.repeat` reached its `limit`.", False),

@@ -37,7 +37,9 @@ def main() -> None:
         venv.create(place / "venv", with_pip=True)
         python = place / "venv" / "bin" / "python"
         subprocess.run([python, "-m", "pip", "install", "--quiet", COMPILER], check=True)  # noqa: S603 (our own words)
-        for name, wanted in (("runtime", runtime), ("dev", runtime + groups["dev"]), ("bench", groups["bench"])):
+        build: list[str] = project["build-system"]["requires"]
+        lists = (("build", build), ("runtime", runtime), ("dev", runtime + groups["dev"]), ("bench", groups["bench"]))
+        for name, wanted in lists:
             (place / f"{name}.in").write_text("\n".join(wanted) + "\n", "utf-8")
             output = REPOSITORY / "requirements" / f"{name}.txt"
             command = [

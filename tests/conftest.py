@@ -9,7 +9,9 @@ def pytest_configure() -> None:
         del os.environ[name]
 
 
+@pytest.hookimpl(trylast=True)  # after the order was drawn
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.get_closest_marker("first") is None)
     for item in items:
         marker = item.get_closest_marker("slow")
         if marker is not None:

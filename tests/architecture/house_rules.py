@@ -16,8 +16,20 @@ SUPERVISORS = frozenset(
         "src/flowforge/operations/calling.py:run_effect",
         # One run's fault must not end the others.
         "src/flowforge/engine/executor/engine.py:Engine._turn_safely",
-        "src/flowforge/engine/executor/attempts.py:Attempts._run",
+        "src/flowforge/engine/executor/making.py:AttemptMaker.make",
         "src/flowforge/engine/executor/intake.py:Intake._admit",
+        # One commit's or one look's fault must not end those behind it: an engine that stands still keeps its runs from all others.
+        "src/flowforge/engine/executor/commits.py:Committer._commit",
+        "src/flowforge/engine/executor/intake.py:Intake._run",
+        "src/flowforge/engine/executor/jobs.py:JobTaker._run",
+        # One duty's fault must not stop the others.
+        "src/flowforge/cluster/scheduler.py:Scheduler._do",
+        # One look's fault must not be the last: a scheduler that does nothing more keeps no lease from the others, but may be the only one.
+        "src/flowforge/cluster/scheduler.py:Scheduler._run",
+        "src/flowforge/cluster/relay.py:Relay._run",
+        # A broker and its client may fail in any way: those who ring never notice, and the worker looks by itself meanwhile.
+        "src/flowforge/cluster/doorbell.py:CeleryDoorbell._send_all",
+        "src/flowforge/cluster/consumer.py:RingConsumer._run",
         # The last line before a person: a sentence instead of a stack trace.
         "src/flowforge/entrypoints/cli/app.py:RootGroup.main",
     }
@@ -29,6 +41,7 @@ INSTALLATION_WIDE = frozenset(
         # Keys belong to the installation, so its key rotation passes through all workspaces.
         "src/flowforge/vault/repository.py:list_secrets_with_other_key",
         "src/flowforge/vault/repository.py:replace_sealed",
+        "src/flowforge/vault/repository.py:count_secrets_by_key",
         # A definition is found by the digest of its content, which the run's own row names.
         "src/flowforge/runs/repository.py:find_definition",
     }

@@ -9,7 +9,19 @@ import pytest
 from tests.architecture.sources import REPOSITORY
 
 CONTRACTS = REPOSITORY / ".importlinter"
-FLOORS = ("kit", "operations", "language", "engine", "steps", "vault", "workflows", "runs", "entrypoints")
+FLOORS = (
+    "kit",
+    "operations",
+    "language",
+    "engine",
+    "steps",
+    "cluster",
+    "vault",
+    "workflows",
+    "runs",
+    "upkeep",
+    "entrypoints",
+)
 
 LINT = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True))"
 

@@ -21,7 +21,7 @@ from tests.support.operations import compile_valid
 from tests.support.reference import Prediction, predict
 
 from flowforge.engine.events import Event
-from flowforge.engine.machine.work import Effect, Pure, Succeeded
+from flowforge.engine.machine.work import Effect, Pure, StartJob, Succeeded
 from flowforge.kit.values import JsonObject, JsonValue
 
 EXAMPLES: Final = int(os.environ.get("FLOWFORGE_TEST_EXAMPLES", "40"))
@@ -349,7 +349,10 @@ def test_l9_plan_precedes_effect_and_limits_hold(case: Case):
         row = driver.rows[-1]
         plans = [(event["step"], event["attempt"]) for event in row.events if event["type"] == "step.planned"]
 
-        assert [(work.key, work.attempt) for work in row.work if isinstance(work, Effect)] == plans
+        effects = [
+            work.effect if isinstance(work, StartJob) else work for work in row.work if isinstance(work, Effect | StartJob)
+        ]
+        assert [(work.key, work.attempt) for work in effects] == plans
         assert not any(isinstance(work, Pure) for work in row.work)
         for each in driver.state.loops.values():
             assert each.running <= each.window
@@ -363,13 +366,13 @@ def test_crash_after_any_turn_changes_no_result(case: Case, data: st.DataObject)
     """The journal alone is enough: another worker goes on to the same end, and repeats only what was in flight."""
     # How often a step was tried is what a crash does change, so a workflow that reads that number may rightly end otherwise.
     assume(".attempts" not in str(case.document))
-    calm = Oracle({step: [Succeeds()] for step in case.oracle.script}, case.oracle.order_seed)
+    calm = Oracle({step: [Succeeds()] for step in case.oracle.script}, case.oracle.order_seed, jobs=case.oracle.jobs)
     undisturbed = begin(compile_valid(case.document), case.input, calm).play()
     driver = begin(undisturbed.workflow, case.input, calm)
     for _ in range(data.draw(st.integers(1, max(1, len(undisturbed.rows) - 2)))):
         driver.step()
     assume(not driver.state.is_finished)
-    in_flight = set(driver.flying)
+    in_flight = set(driver.flying) - driver.jobs
 
     recovered = driver.crash().play()
 

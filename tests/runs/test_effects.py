@@ -1,6 +1,9 @@
+from typing import Any
+
 from tests.runs.conftest import Compile
 from tests.runs.journals import Journal, claimed, completed, failed, finished, planned
 
+from flowforge.kit.values import JsonObject
 from flowforge.runs.effects import read_effects
 from flowforge.runs.types import EffectState
 
@@ -42,6 +45,22 @@ def test_effect_of_a_lost_worker_is_unknown_and_its_repetition_is_not(journal: J
     journal.add(9_010, planned("pay", 2))
     journal.add(9_020, completed("pay", attempt=2), completed("call"))
     assert [state for _, _, state in states(journal)] == [EffectState.UNKNOWN, EffectState.CONFIRMED, EffectState.CONFIRMED]
+
+
+def test_job_reports_its_own_loss(journal: Journal):
+    journal.begin()
+    journal.add(1_000, planned("pay", 1, job="heavy"))
+    journal.add(9_000, claimed())
+    assert states(journal) == [("pay", 1, EffectState.PLANNED)]
+    journal.add(9_010, lost_job("pay", 2))
+    assert states(journal) == [("pay", 1, EffectState.PLANNED)]
+    journal.add(9_020, lost_job("pay", 1))
+    assert states(journal) == [("pay", 1, EffectState.UNKNOWN)]
+
+
+def lost_job(step: str, attempt: int) -> dict[str, Any]:
+    body: JsonObject = {"step": step, "attempt": attempt, "lost": "expired"}
+    return {"type": "run.mail", "no": 1, "kind": "job", "body": body, "by": "system"}
 
 
 def test_outcome_that_nobody_knows_is_unknown(journal: Journal):

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncSession
+from tests.support.databases import Kind
+from tests.support.sessions import KINDS, open_database_sessions
 
 from flowforge.engine.tables import journal, queue, run_labels, runs, step_logs
-from flowforge.kit.database.schema import upgrade_database
-from flowforge.kit.database.session import open_sessions
 from flowforge.kit.errors import InvariantError
 from flowforge.kit.ids import DEFAULT_WORKSPACE_ID as WORKSPACE
 from flowforge.runs.errors import CursorError, RunNotFoundError
@@ -27,13 +27,11 @@ from flowforge.runs.service import (
 OTHER = "ws_" + "1" * 26
 
 
-@pytest.fixture
-async def session(tmp_path: Path) -> AsyncIterator[AsyncSession]:
-    upgrade_database(tmp_path / "flowforge.db")
-    database = open_sessions(tmp_path / "flowforge.db")
-    async with database.write() as session:
+@pytest.fixture(params=KINDS)
+async def session(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AsyncSession]:
+    kind: Kind = request.param
+    async with open_database_sessions(kind, tmp_path) as database, database.write() as session:
         yield session
-    await database.close()
 
 
 async def put(session: AsyncSession, no: int, *, labels: dict[str, str] | None = None, **fields: Any) -> None:

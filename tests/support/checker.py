@@ -1,16 +1,16 @@
-"""The history checker: reads a finished SQLite database and the effect server's log, and says which invariants are broken.
+"""The history checker: reads a finished database and the effect server's log, and says which invariants are broken.
 
-It knows the tables and the journal's vocabulary, and shares no code with the engine: plain `sqlite3`, plain dictionaries. Three
+It knows the tables and the journal's vocabulary, and shares no code with the engine: plain SQL, plain dictionaries. Three
 witnesses are compared: the database, what the effect server saw, and what clients were told.
 """
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import cached_property
 from typing import Final, cast
 
-from tests.support.history import Database, Entry, History, find_step, read
+from tests.support.history import Database, Entry, History, Source, find_step, read
 
 from flowforge.kit.values import JsonObject
 
@@ -46,13 +46,14 @@ class Acknowledged:
     kind: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Witnesses:
     """What is known besides the database.
 
     `served`: ids of steps whose effect is a request to the effect server. `open_runs`: ids of runs that may be open (they wait for a
     person or signal). `now_ms`: when everything had been settled; None: the database was not healed, liveness is not asked for.
-    `has_blob`: whether the object store holds a blob of that id.
+    `has_blob`: whether the object store holds a blob of that id. `poison_limit`: as the engines had it. `tells_outside`: they wrote events
+    for the outside.
     """
 
     requests: Sequence[Request] = ()
@@ -62,19 +63,40 @@ class Witnesses:
     now_ms: int | None = None
     expiry_ms: int = 30_000
     has_blob: Callable[[str], bool] | None = None
+    poison_limit: int = 3
+    tells_outside: bool = False
+
+    @cached_property
+    def requests_by_key(self) -> dict[str, list[Request]]:
+        found: dict[str, list[Request]] = {}
+        for request in self.requests:
+            found.setdefault(request.key, []).append(request)
+        return found
+
+    @cached_property
+    def told(self) -> dict[str, Counter[str]]:
+        """How many messages of each kind were acknowledged, by run."""
+        found: dict[str, Counter[str]] = {}
+        for each in self.acknowledged:
+            found.setdefault(each.run, Counter())[each.kind] += 1
+        return found
 
 
-def check(path: Path, witnesses: Witnesses | None = None) -> list[Violation]:
-    """All violations of I1–I9 and I13–I17 that one process on SQLite can show, in the order of invariants."""
+def check(source: Source, witnesses: Witnesses | None = None) -> list[Violation]:
+    """All violations of I1–I9 and I13–I17 that a database can show, in the order of invariants."""
+    return check_database(read(source), witnesses)
+
+
+def check_database(database: Database, witnesses: Witnesses | None = None) -> list[Violation]:
+    """As `check`, on what was read already."""
     known = witnesses or Witnesses()
-    database = read(path)
     found = [violation for rule in _RULES for history in database.histories for violation in rule(history, known)]
     found += _check_whole(database, known)
     return sorted(found, key=lambda violation: (int(violation.invariant[1:]), violation.run, violation.message))
 
 
 def _check_acknowledged(history: History, known: Witnesses) -> Iterator[Violation]:
-    told = Counter(each.kind for each in known.acknowledged if each.run == history.id)
+    told = known.told.get(history.id, Counter[str]())
     kept = Counter(str(entry.event["kind"]) for entry in history.entries if entry.type == "run.mail")
     kept.update(history.unread)
     for kind, count in told.items():
@@ -181,16 +203,29 @@ def _check_liveness(history: History, known: Witnesses) -> Iterator[Violation]:
 
 
 def _check_poison(history: History, known: Witnesses) -> Iterator[Violation]:
+    """A dead letter has killed its workers often enough: its run, as its claim says, or its job, as its losses say."""
     is_poison = False
+    losses: Counter[str] = Counter()
     for entry in history.entries:
+        step = str(entry.event.get("step", ""))
+        has_lost = losses[step] >= known.poison_limit
         if entry.type == "run.claimed":
             is_poison = entry.event.get("poison") is True
-        elif entry.type == "step.parked" and entry.event["reason"] == "poison" and not is_poison:
-            yield Violation(
-                "I16", history.id, f"{entry.event['step']} is a dead letter, but the run has killed nobody often enough"
-            )
-        elif entry.type == "step.planned" and is_poison and str(entry.event["step"]) in _unknown_at_claim(history, entry):
-            yield Violation("I16", history.id, f"{entry.event['step']} ran again though the run is poison")
+        elif entry.type == "run.mail":
+            _count_losses(losses, entry)
+        elif entry.type == "step.parked" and entry.event["reason"] == "poison" and not is_poison and not has_lost:
+            yield Violation("I16", history.id, f"{step} is a dead letter, but the run has killed nobody often enough")
+        elif entry.type == "step.planned" and ((is_poison and step in _unknown_at_claim(history, entry)) or has_lost):
+            yield Violation("I16", history.id, f"{step} ran again though it is poison")
+
+
+def _count_losses(losses: Counter[str], entry: Entry) -> None:
+    body = cast("JsonObject", entry.event["body"])
+    step = str(body.get("step", ""))
+    if entry.event["kind"] == "job":
+        losses[step] += 1 if body.get("lost") == "expired" else 0
+    else:
+        losses.pop(step, None)
 
 
 def _unknown_at_claim(history: History, until: Entry) -> set[str]:
@@ -199,7 +234,7 @@ def _unknown_at_claim(history: History, until: Entry) -> set[str]:
     unknown: set[str] = set()
     for entry in history.entries[: history.entries.index(until)]:
         step = str(entry.event.get("step", ""))
-        if entry.type == "step.planned" and "child" not in entry.event:
+        if entry.type == "step.planned" and not _is_apart(entry):
             opened.add(step)
         elif entry.type in ("step.completed", "step.failed", "step.bypassed"):
             opened.discard(step)
@@ -224,7 +259,8 @@ class _Track:
     """One step of one run, followed through the journal."""
 
     open: int | None = None
-    is_child: bool = False
+    is_apart: bool = False
+    """A called run or a job: it does not end with the run's owner, and reports its own loss."""
     is_unknown: bool = False
     may_plan: bool = True
     is_over: bool = False
@@ -241,8 +277,8 @@ def _check_steps(history: History, known: Witnesses) -> Iterator[Violation]:
         if entry.type == "run.claimed":
             for track in tracks.values():
                 _lose(track)
-        elif entry.type == "run.mail" and entry.event["kind"] in ("retry", "skip", "resolve"):
-            _reopen(tracks.get(str(cast("JsonObject", entry.event["body"]).get("step"))))
+        elif entry.type == "run.mail":
+            _read_mail(tracks, str(entry.event["kind"]), cast("JsonObject", entry.event["body"]))
         elif entry.type.startswith("step."):
             key = str(entry.event["step"])
             track = tracks.setdefault(key, _Track())
@@ -251,13 +287,27 @@ def _check_steps(history: History, known: Witnesses) -> Iterator[Violation]:
                 yield Violation(invariant, history.id, f"{key} (row {entry.seq}): {message}")
 
 
-def _lose(track: _Track) -> None:
-    if track.open is not None and not track.is_child:
+def _read_mail(tracks: dict[str, _Track], kind: str, body: JsonObject) -> None:
+    track = tracks.get(str(body.get("step")))
+    if track is None:
+        return
+    if kind in ("retry", "skip", "resolve"):
+        _reopen(track)
+    elif kind == "job" and "lost" in body and body["attempt"] == track.open:
         track.open, track.is_unknown, track.may_plan = None, True, True
 
 
-def _reopen(track: _Track | None) -> None:
-    if track is not None and not track.is_completed:
+def _is_apart(entry: Entry) -> bool:
+    return "child" in entry.event or "job" in entry.event
+
+
+def _lose(track: _Track) -> None:
+    if track.open is not None and not track.is_apart:
+        track.open, track.is_unknown, track.may_plan = None, True, True
+
+
+def _reopen(track: _Track) -> None:
+    if not track.is_completed:
         track.is_over, track.may_plan, track.is_unknown = False, True, False
         track.failures, track.not_before_ms = 0, 0
 
@@ -277,7 +327,7 @@ def _follow_plan(track: _Track, entry: Entry, facts: JsonObject) -> Iterator[tup
     track.keys.add(str(entry.event["key"]))
     if len(track.keys) > 1:
         yield "I7", "two attempts carry different keys"
-    track.plans, track.open, track.is_child = attempt, attempt, "child" in entry.event
+    track.plans, track.open, track.is_apart = attempt, attempt, _is_apart(entry)
     track.may_plan, track.is_unknown = False, False
 
 
@@ -336,7 +386,7 @@ def _check_effects(history: History, known: Witnesses) -> Iterator[Violation]:
         elif entry.type == "step.completed" and entry.event.get("attempt"):
             completed.add(str(entry.event["step"]))
     for key, planned in plans.items():
-        requests = [request for request in known.requests if request.key == key]
+        requests = known.requests_by_key.get(key, [])
         step = str(planned[0].event["step"])
         if len(requests) > len(planned):
             yield Violation("I7", history.id, f"{step}: {len(requests)} requests for {len(planned)} plans")
@@ -363,6 +413,8 @@ def _check_whole(database: Database, known: Witnesses) -> Iterator[Violation]:
             yield Violation("I8", "", f"the effect server saw a key that no journal has planned: {request.key}")
     yield from _check_keys_apart(database)
     yield from _check_owners(database, known)
+    yield from _check_jobs(database, known)
+    yield from _check_outbox(database, known)
 
 
 def _check_keys_apart(database: Database) -> Iterator[Violation]:
@@ -386,6 +438,43 @@ def _check_owners(database: Database, known: Witnesses) -> Iterator[Violation]:
             yield Violation("I14", history.id, "its owner is dead")
         elif known.now_ms is not None and cast("int", worker["expires_at"]) + known.expiry_ms < known.now_ms:
             yield Violation("I14", history.id, "its owner has not been heard of for twice the expiry")
+
+
+def _check_jobs(database: Database, known: Witnesses) -> Iterator[Violation]:
+    """A job is the open attempt of a live run; whoever has taken it lives."""
+    histories = {history.id: history for history in database.histories}
+    for job in database.jobs:
+        history = histories.get(str(job["run"]))
+        name = f"the job of {job['key']}, attempt {job['attempt']}"
+        if history is None:
+            yield Violation("I6", "", f"{name}, belongs to no run")
+        elif not any(_is_plan_of(entry, job) for entry in history.entries):
+            yield Violation("I8", history.id, f"{name}, was never planned")
+        elif job["status"] != "dropped" and history.is_finished:
+            yield Violation("I6", history.id, f"{name}, is there though the run has ended")
+        if (job["status"] == "queued") != (job["owner"] is None):
+            yield Violation("I6", str(job["run"]), f"{name}, is {job['status']} and its owner is {job['owner']}")
+        worker = None if job["owner"] is None else database.workers.get(cast("int", job["owner"]))
+        if known.now_ms is not None and job["owner"] is not None and (worker is None or worker["dead"]):
+            yield Violation("I14", str(job["run"]), f"{name}, has a dead owner")
+
+
+def _is_plan_of(entry: Entry, job: JsonObject) -> bool:
+    event = entry.event
+    return entry.type == "step.planned" and "job" in event and (event["step"], event["attempt"]) == (job["key"], job["attempt"])
+
+
+def _check_outbox(database: Database, known: Witnesses) -> Iterator[Violation]:
+    """Each end was told to the outside in its own transaction, once; after heal nothing waits to be sent."""
+    if not known.tells_outside:
+        return
+    ends = Counter(str(row["aggregate_id"]) for row in database.outbox if row["event_type"] == "run.finished")
+    for history in database.histories:
+        if ends[history.id] != int(history.is_finished):
+            yield Violation("I6", history.id, f"{ends[history.id]} events tell the outside of its end")
+    for row in database.outbox:
+        if known.now_ms is not None and row["published_at"] is None and row["dead_at"] is None:
+            yield Violation("I6", str(row["aggregate_id"]), f"the event {row['event_type']} (number {row['no']}) was never sent")
 
 
 def _facts_of(history: History, key: str) -> JsonObject:

@@ -13,6 +13,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, NoReturn, cast
 
@@ -43,7 +44,8 @@ class Life:
         self._scenario = scenario
 
     async def live(self) -> None:
-        lab = Lab(self._folder, QUICK)
+        queues = self._scenario.queues
+        lab = Lab(self._folder, replace(QUICK, hands_out_jobs=bool(queues), job_queues=queues))
         for document in self._scenario.callees:
             lab.define(document)
         pinned = lab.define(self._scenario.document)

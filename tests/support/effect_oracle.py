@@ -33,6 +33,7 @@ class Oracle:
     """`script`: outcomes by step id, used in turn over attempts and iterations; a step without one succeeds.
 
     `order_seed` decides which of the attempts in flight ends first. `late`: ids of steps whose attempt ends well in spite of an abort.
+    `jobs`: ids of steps whose attempts are handed to other workers; the world answers them as all others.
     `cancel_after`: the run is cancelled when so many outcomes have arrived (None: never).
     """
 
@@ -40,6 +41,7 @@ class Oracle:
     order_seed: int = 0
     late: frozenset[str] = frozenset()
     cancel_after: int | None = None
+    jobs: frozenset[str] = frozenset()
 
     def outcome(self, key: str, attempt: int) -> Outcome:
         """What the attempt `attempt` (from 1) of the step `key` ends with."""

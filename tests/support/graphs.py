@@ -118,7 +118,8 @@ def oracles(draw: st.DrawFn, ids: Sequence[str]) -> Oracle:
     )
     late = draw(st.frozensets(st.sampled_from(ids), max_size=2)) if ids else frozenset[str]()
     cancel_after = draw(st.none() | st.none() | st.none() | st.integers(0, 4))
-    return Oracle(scripts, draw(st.integers(0, 1_000)), late, cancel_after)
+    jobs = draw(st.frozensets(st.sampled_from(ids), max_size=3)) if ids else frozenset[str]()
+    return Oracle(scripts, draw(st.integers(0, 1_000)), late, cancel_after, jobs)
 
 
 def ids_of(document: JsonObject) -> list[str]:

@@ -1,15 +1,24 @@
-"""A finished SQLite database as plain values, read with nothing but `sqlite3` and knowledge of its tables."""
+"""A finished database as plain values, read with nothing but a driver and knowledge of its tables."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Final, cast
 
 import orjson
+from sqlalchemy import create_engine, make_url, text
 
 from flowforge.kit.values import JsonObject
+
+Source = Path | str
+"""The file of an SQLite database, or the URL of one on a server."""
+
+Reader = Callable[[str, str], list[JsonObject]]
+"""Takes a table and the columns to sort by."""
+
+_DRIVERS: Final = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql", "mariadb": "mysql+pymysql"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,38 +59,72 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class Database:
+    """`jobs`, `outbox`: their rows, with the id of the job's run as `run`."""
+
     histories: tuple[History, ...]
     workers: dict[int, JsonObject]
     orphan_journals: tuple[int, ...]
+    jobs: tuple[JsonObject, ...] = ()
+    outbox: tuple[JsonObject, ...] = ()
 
 
-def read(path: Path) -> Database:
-    """The database as plain values."""
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
-        connection.row_factory = sqlite3.Row
-        definitions = {
-            row["digest"]: orjson.loads(cast("str", row["document"])) for row in _rows(connection, "definitions", "digest")
-        }
-        queue = {row["run_no"]: cast("int", row["due_at"]) for row in _rows(connection, "queue", "run_no")}
-        workers = {cast("int", row["no"]): row for row in _rows(connection, "workers", "no")}
-        mails = [mail for mail in _rows(connection, "inbox", "no") if mail["unread"]]
-        slots = _rows(connection, "slots", "scope, n")
-        journal: dict[int, list[JsonObject]] = {}
-        for row in _rows(connection, "journal", "run_no, seq"):
-            journal.setdefault(cast("int", row["run_no"]), []).append(row)
-        histories: list[History] = []
-        for row in _rows(connection, "runs", "no"):
-            rows = journal.pop(cast("int", row["no"]), [])
-            entries = tuple(_entries(rows))
-            unread = tuple(str(mail["kind"]) for mail in mails if mail["run_no"] == row["no"])
-            held = tuple(str(slot["scope"]) for slot in slots if slot["run_no"] == row["no"])
-            seqs = tuple((cast("int", each["seq"]), cast("int", each["epoch"])) for each in rows)
-            histories.append(History(row, seqs, entries, queue.get(row["no"]), unread, held, definitions.get(_digest(entries))))
-    return Database(tuple(histories), workers, tuple(journal))
+def read(source: Source) -> Database:
+    """The database as plain values, as it was at one moment."""
+    with open_reader(source) as rows_of:
+        return _read(rows_of)
 
 
-def _rows(connection: sqlite3.Connection, table: str, order: str) -> list[JsonObject]:
-    return [dict(row) for row in connection.execute(f"SELECT * FROM {table} ORDER BY {order}")]
+@contextmanager
+def open_reader(source: Source) -> Generator[Reader]:
+    """Reads tables in one transaction."""
+    if isinstance(source, Path):
+        with closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True)) as connection:
+            connection.row_factory = sqlite3.Row
+            connection.execute("BEGIN")
+            yield lambda table, order: [dict(row) for row in connection.execute(f"SELECT * FROM {table} ORDER BY {order}")]
+        return
+    engine = create_engine(driver_url(source), isolation_level="REPEATABLE READ")
+    try:
+        with engine.connect() as connection:
+            yield lambda table, order: [
+                dict(row) for row in connection.execute(text(f"SELECT * FROM {table} ORDER BY {order}")).mappings()
+            ]
+    finally:
+        engine.dispose()
+
+
+def driver_url(url: str) -> str:
+    """The same database by a driver that does not need a loop."""
+    parsed = make_url(url)
+    return parsed.set(drivername=_DRIVERS[parsed.get_backend_name()]).render_as_string(hide_password=False)
+
+
+def _read(rows_of: Reader) -> Database:
+    definitions = {row["digest"]: orjson.loads(cast("str", row["document"])) for row in rows_of("definitions", "digest")}
+    queue = {row["run_no"]: cast("int", row["due_at"]) for row in rows_of("queue", "run_no")}
+    workers = {cast("int", row["no"]): row for row in rows_of("workers", "no")}
+    unread: dict[int, list[str]] = {}
+    for mail in rows_of("inbox", "no"):
+        if mail["unread"]:
+            unread.setdefault(cast("int", mail["run_no"]), []).append(str(mail["kind"]))
+    slots: dict[int, list[str]] = {}
+    for slot in rows_of("slots", "scope, n"):
+        slots.setdefault(cast("int", slot["run_no"]), []).append(str(slot["scope"]))
+    journal: dict[int, list[JsonObject]] = {}
+    for row in rows_of("journal", "run_no, seq"):
+        journal.setdefault(cast("int", row["run_no"]), []).append(row)
+    histories: list[History] = []
+    for row in rows_of("runs", "no"):
+        no = cast("int", row["no"])
+        rows = journal.pop(no, [])
+        entries = tuple(_entries(rows))
+        seqs = tuple((cast("int", each["seq"]), cast("int", each["epoch"])) for each in rows)
+        document = definitions.get(_digest(entries))
+        held = tuple(slots.get(no, ()))
+        histories.append(History(row, seqs, entries, queue.get(no), tuple(unread.get(no, ())), held, document))
+    ids = {history.row["no"]: history.id for history in histories}
+    jobs = tuple({**row, "run": ids.get(row["run_no"], "")} for row in rows_of("jobs", "run_no, attempt"))
+    return Database(tuple(histories), workers, tuple(journal), jobs, tuple(rows_of("outbox", "no")))
 
 
 def _entries(rows: Sequence[JsonObject]) -> Iterator[Entry]:

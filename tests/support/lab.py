@@ -21,6 +21,7 @@ from flowforge.engine.store import NewMail, Store
 from flowforge.kit.border import digest_value, encode, encode_canonical
 from flowforge.kit.clock import Clock, SystemClock
 from flowforge.kit.database.schema import upgrade_database
+from flowforge.kit.database.url import name_sqlite
 from flowforge.kit.errors import Detail, NotFoundError, ValidationError
 from flowforge.kit.ids import IdSource
 from flowforge.kit.masking import Masker
@@ -96,18 +97,20 @@ class Lab:
         settings: EngineSettings = QUICK,
         clock: Clock | None = None,
         services: Mapping[type, object] | None = None,
+        objects: ObjectStore | None = None,
     ) -> None:
         self.folder = folder
         self.services = services or {}
         self.settings = settings
         self.clock = clock or ShiftedClock()
+        self.objects = objects or ObjectStore(folder / "files", IdSource(self.clock))
         self.rivals: list[tuple[Engine, Store]] = []
         self.database = folder / "flowforge.db"
         self.book = EffectBook(folder / "effects.jsonl", clock=self.clock)
         self.registry = make_registry()
         self.masker = Masker()
         self.metrics = Metrics()
-        upgrade_database(self.database)
+        upgrade_database(name_sqlite(self.database))
         self.store: Store = self.open_store()
         self.shelf = Shelf(self.store)
         self.engine = self.make_engine()
@@ -139,7 +142,7 @@ class Lab:
             registry=self.registry,
             versions=self.shelf,
             vault=self.shelf,
-            objects=ObjectStore(self.folder / "files", IdSource(self.clock)),
+            objects=self.objects,
             clock=self.clock,
             metrics=self.metrics,
             masker=self.masker,
@@ -196,6 +199,9 @@ class Lab:
         """The engine's process dies: nothing is committed any more, effects in flight are cut, and the file lock is free."""
         engine = self.engine
         await engine.intake.stop()
+        await engine.jobs.stop()
+        engine.jobs.drop_all()
+        await engine.jobs.quiet()
         for live in list(engine.lives.values()):
             engine.attempts.drop(live)
         engine.pulse.die()
@@ -250,8 +256,8 @@ class Outcome:
 
 
 @asynccontextmanager
-async def open_lab(folder: Path, settings: EngineSettings = QUICK) -> AsyncGenerator[Lab]:
-    lab = Lab(folder, settings)
+async def open_lab(folder: Path, settings: EngineSettings = QUICK, objects: ObjectStore | None = None) -> AsyncGenerator[Lab]:
+    lab = Lab(folder, settings, objects=objects)
     await lab.engine.open()
     try:
         yield lab

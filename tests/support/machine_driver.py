@@ -10,9 +10,22 @@ from flowforge.engine.events import Event, RunClaimed, RunFinished, RunStarted
 from flowforge.engine.machine import Program, RunState, TurnSheet, decide, fold, record
 from flowforge.engine.machine.contexts import StepView
 from flowforge.engine.machine.state import CANCELLED, COMPLETED, PENDING, Scope, next_timer
-from flowforge.engine.machine.work import Abort, Aborted, Effect, Failed, MailRead, Outcome, Pure, Settled, Succeeded, Work
+from flowforge.engine.machine.work import (
+    Abort,
+    Aborted,
+    DropJob,
+    Effect,
+    Failed,
+    MailRead,
+    Outcome,
+    Pure,
+    Settled,
+    StartJob,
+    Succeeded,
+    Work,
+)
 from flowforge.kit.values import JsonObject, JsonValue
-from flowforge.language.graph import Workflow
+from flowforge.language.graph import Step, Workflow
 
 STARTED_AT_MS = 1_700_000_000_000
 TURNS_MAX = 5_000
@@ -40,6 +53,8 @@ class Driver:
     flying: dict[str, int] = field(default_factory=dict[str, int])
     parameters: dict[str, JsonValue] = field(default_factory=dict[str, JsonValue])
     aborted: dict[str, int] = field(default_factory=dict[str, int])
+    jobs: set[str] = field(default_factory=set[str])
+    """Those in flight that are jobs: their runs hear of them by mail."""
     landed: int = 0
     is_cut_short: bool = False
 
@@ -94,9 +109,16 @@ class Driver:
 
     def land(self, key: str) -> Outcome:
         self.landed += 1
-        return self.answer(key, self.flying.pop(key))
+        return self.bring(self.answer(key, self.flying.pop(key)))
 
-    def answer(self, key: str, attempt: int) -> Outcome:
+    def bring(self, outcome: Succeeded | Failed | Aborted) -> Outcome:
+        """The outcome as it arrives: that of a job in a message."""
+        if outcome.key not in self.jobs:
+            return outcome
+        self.jobs.discard(outcome.key)
+        return tell_job(outcome)
+
+    def answer(self, key: str, attempt: int) -> Succeeded | Failed:
         match self.oracle.outcome(key, max(attempt, 1)):
             case Succeeds(port):
                 port = "done" if key.startswith("~undo/") else port
@@ -108,7 +130,7 @@ class Driver:
         """What became of aborted attempts: most are lost, late ones end well."""
         aborted = sorted(self.aborted.items(), key=lambda item: self.oracle.rank(*item))
         self.aborted.clear()
-        return [self.answer(*item) if self.oracle.is_late(*item) else Aborted(*item) for item in aborted]
+        return [self.bring(self.answer(*item) if self.oracle.is_late(*item) else Aborted(*item)) for item in aborted]
 
     def turn(self, outcomes: Sequence[Outcome]) -> TurnRow:
         """Records, decides, computes pure operations in the turn, and takes over the work that is left."""
@@ -119,8 +141,12 @@ class Driver:
         for work in sheet.work:
             match work:
                 case Effect():
-                    self.flying[work.key] = work.attempt
-                    self.parameters[work.key] = cast("JsonValue", work.parameters)
+                    self.take_off(work)
+                case StartJob():
+                    self.take_off(work.effect)
+                    self.jobs.add(work.effect.key)
+                case DropJob():
+                    self.aborted[work.key] = self.flying.pop(work.key)
                 case Abort() if work.key in self.flying:
                     self.aborted[work.key] = self.flying.pop(work.key)
                 case Abort():
@@ -129,15 +155,22 @@ class Driver:
                     raise AssertionError(f"the driver cannot do {work}")
         return row
 
+    def take_off(self, work: Effect) -> None:
+        self.flying[work.key] = work.attempt
+        self.parameters[work.key] = cast("JsonValue", work.parameters)
+
     def compute(self, work: Pure) -> Outcome:
         self.parameters[work.key] = cast("JsonValue", work.parameters)
         return self.answer(work.key, 0)
 
     def crash(self) -> "Driver":
-        """Another worker finds the journal alone: what was in flight is unknown to it."""
+        """Another worker finds the journal alone: what was in flight is unknown to it, but for jobs, which go on elsewhere."""
         again = begin(self.workflow, cast("RunStarted", self.rows[0].events[0])["input"], self.oracle)
         again.rows = list(self.rows)
         again.at, again.landed = self.at, self.landed
+        again.jobs = {key for key in self.jobs if key in self.flying}
+        again.flying = {key: self.flying[key] for key in self.flying if key in again.jobs}
+        again.parameters = dict(self.parameters)
         for row in self.rows[1:]:
             for event in row.events:
                 fold(again.state, event, row.at)
@@ -160,8 +193,26 @@ def begin(workflow: Workflow, input_: JsonValue, oracle: Oracle) -> Driver:
         "trigger": {"kind": "manual"},
         "actor": "somebody",
     }
-    state = RunState(Program(workflow), started, STARTED_AT_MS)
+
+    def choose_queue(step: Step, _name: str, _parameters: JsonObject) -> str | None:
+        return "heavy" if step.id in oracle.jobs else None
+
+    state = RunState(Program(workflow, choose_queue=choose_queue), started, STARTED_AT_MS)
     return Driver(workflow, oracle, state, [TurnRow(STARTED_AT_MS, (), (started,))])
+
+
+def tell_job(outcome: Succeeded | Failed | Aborted, lost: str = "aborted") -> MailRead:
+    """The message of a job's worker, or about its loss."""
+    body: JsonObject = {"step": outcome.key, "attempt": outcome.attempt}
+    match outcome:
+        case Succeeded():
+            body |= {"port": outcome.port, "output": outcome.output}
+        case Failed():
+            body |= {"error": cast("JsonObject", outcome.error), "is_fatal": outcome.is_fatal}
+            body |= {"is_retryable": outcome.is_retryable, "after_ms": outcome.after_ms, "postpones": outcome.postpones}
+        case Aborted():
+            body["lost"] = lost
+    return MailRead(1, "job", body, "system")
 
 
 def take_turn(state: RunState, at: int, outcomes: Iterable[Outcome], compute: Callable[[Pure], Outcome]) -> TurnSheet:
@@ -223,6 +274,8 @@ def picture(state: RunState) -> JsonObject:
             "timers": dict(sorted(state.timers.items())),
             "open": {key: (state.open[key].attempt, state.open[key].planned_at) for key in sorted(state.open)},
             "unknown": sorted(state.unknown),
+            "jobs": {key: state.open[key].job for key in sorted(state.open)},
+            "job_results": dict(sorted(state.job_results.items())),
             "waits": {
                 key: (state.waits[key].kind, state.waits[key].since, state.waits[key].until) for key in sorted(state.waits)
             },
@@ -252,5 +305,6 @@ def scope_picture(scope: Scope) -> JsonObject:
             "errors": dict(sorted(scope.errors.items())),
             "attempts": dict(sorted(scope.attempts.items())),
             "failures": dict(sorted(scope.failures.items())),
+            "losses": dict(sorted(scope.losses.items())),
         },
     )

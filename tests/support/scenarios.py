@@ -23,7 +23,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """`callees`: documents of called workflows. `expected`: the run's final status."""
+    """`callees`: documents of called workflows. `expected`: the run's final status. `queues`: whose jobs are handed out, and made here."""
 
     document: str
     messages: tuple[Message, ...] = ()
@@ -32,6 +32,7 @@ class Scenario:
     ignored_output: bool = False
     input: JsonObject = field(default_factory=dict[str, JsonValue])
     mocks: bool = False
+    queues: tuple[str, ...] = ()
 
 
 _CALLEE: Final = (
@@ -400,5 +401,20 @@ finally:
             'output: "${{ [steps.a.output.value, steps.b.error.code] }}"\n',
         ),
         mocks=True,
+    ),
+    "jobs": Scenario(
+        make_document(
+            """
+- {id: a, uses: test.record, queue: io, with: {name: a, value: 1, failures: 1}, retry: {attempts: 3, initial: 20ms}}
+- id: all
+  uses: flow.foreach
+  with: {items: [1, 2, 3], concurrency: 2}
+  steps:
+    - {id: work, uses: test.record, queue: io, with: {name: "w${{ item }}", value: "${{ item }}"}}
+- {id: last, uses: test.record, with: {name: last, value: "${{ size(steps.all.output) }}"}}
+""",
+            'output: "${{ [steps.a.output.value, steps.last.output.value] }}"\n',
+        ),
+        queues=("io",),
     ),
 }

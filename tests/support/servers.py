@@ -8,6 +8,7 @@ import contextlib
 import json
 import ssl
 import threading
+import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ class Received:
     target: str
     headers: Mapping[str, str]
     body: bytes
+    at_ms: int = 0
+    """When it had arrived."""
 
     @property
     def path(self) -> str:
@@ -188,7 +191,7 @@ async def _read_request(reader: asyncio.StreamReader) -> Received | None:
     method, target, _ = first.split(" ")
     headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines if line)}
     body = await reader.readexactly(int(headers.get("content-length", "0")))
-    return Received(method, target, headers, body)
+    return Received(method, target, headers, body, time.time_ns() // 1_000_000)
 
 
 def _write_reply(writer: asyncio.StreamWriter, reply: Reply, *, has_body: bool) -> None:

@@ -7,9 +7,12 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from tests.support.clock import ManualClock
+from tests.support.server_databases import open_reader
 
+from flowforge.engine.database_server.store import DatabaseServerStore
 from flowforge.engine.memory_store import MemoryStore
 from flowforge.engine.sqlite.store import SqliteStore
 from flowforge.engine.store import (
@@ -20,7 +23,9 @@ from flowforge.engine.store import (
     JournalRow,
     LogLine,
     NewEvent,
+    NewJob,
     NewMail,
+    NewOutboxEvent,
     NewRun,
     Release,
     SlotRequest,
@@ -28,9 +33,12 @@ from flowforge.engine.store import (
     Store,
     Turn,
     TurnResult,
+    Verdict,
     WaitRow,
+    WorkerFacts,
 )
 from flowforge.kit.database.schema import upgrade_database
+from flowforge.kit.database.url import name_sqlite
 
 EXPIRY_MS = 30_000
 STARTED = b'[{"type":"run.started"}]'
@@ -42,7 +50,7 @@ COMPLETED = Finish("completed", None, None)
 def make_sqlite_file(folder: Path) -> Path:
     """An upgraded database; copy it, since upgrading takes longer than most tests."""
     path = folder / "template.db"
-    upgrade_database(path)
+    upgrade_database(name_sqlite(path))
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return path
@@ -158,12 +166,11 @@ def read_runs(store: Store) -> dict[int, RunView]:
             )
             for run in store.tables.runs.values()
         }
-    assert isinstance(store, SqliteStore)
-    with closing(sqlite3.connect(store.path)) as connection:
-        rows = connection.execute(
-            """SELECT r.no, status, owner, epoch, mail, crashes, finished_at IS NOT NULL, q.due_at
-            FROM runs r LEFT JOIN queue q ON q.run_no=r.no"""
-        ).fetchall()
+    rows = read_rows(
+        store,
+        """SELECT r.no, status, owner, epoch, mail, crashes, finished_at IS NOT NULL, q.due_at
+        FROM runs r LEFT JOIN queue q ON q.run_no=r.no ORDER BY r.no""",
+    )
     return {
         no: RunView(no, status, owner, epoch, mail, crashes, bool(is_finished), due_at, *_columns(store.load(no)))
         for no, status, owner, epoch, mail, crashes, is_finished, due_at in rows
@@ -179,12 +186,51 @@ def read_slots(store: Store) -> dict[str, dict[int, int]]:
     if isinstance(store, MemoryStore):
         held = store.limits.held.items()
         return {scope: {n: slot.run_no for n, slot in places.items()} for scope, places in held if places}
-    assert isinstance(store, SqliteStore)
     slots: dict[str, dict[int, int]] = {}
-    with closing(sqlite3.connect(store.path)) as connection:
-        for scope, n, run_no in connection.execute("SELECT scope, n, run_no FROM slots"):
-            slots.setdefault(scope, {})[n] = run_no
+    for scope, n, run_no in read_rows(store, "SELECT scope, n, run_no FROM slots"):
+        slots.setdefault(scope, {})[n] = run_no
     return slots
+
+
+def read_outbox(store: Store) -> list[tuple[Any, ...]]:
+    """Workspace, aggregate, type, payload, time and trace of the events for the outside, in their order, all of them due."""
+    if isinstance(store, MemoryStore):
+        return [
+            (
+                one.workspace_id,
+                one.aggregate_type,
+                one.aggregate_id,
+                one.event_type,
+                one.payload.decode(),
+                one.at,
+                one.traceparent,
+            )
+            for one in store.tables.outbox
+        ]
+    columns = "workspace_id, aggregate_type, aggregate_id, event_type, payload, created_at, traceparent"
+    where = "due_at=created_at AND attempts=0 AND published_at IS NULL AND dead_at IS NULL"
+    return [tuple(row) for row in read_rows(store, f"SELECT {columns} FROM outbox WHERE {where} ORDER BY no")]
+
+
+def read_facts(store: Store, worker: int) -> tuple[WorkerFacts, int]:
+    """What a worker told of itself, and when it registered."""
+    if isinstance(store, MemoryStore):
+        kept = store.tables.workers[worker]
+        return kept.facts, kept.started_at
+    columns = "role, version, host, pid, queues, address, started_at"
+    [row] = read_rows(store, f"SELECT {columns} FROM workers WHERE no={worker}")
+    role, version, host, pid, queues, address, started_at = row
+    return WorkerFacts(role, version, host, pid, tuple(queues.split(",")) if queues else (), address), started_at
+
+
+def read_rows(store: Store, text: str) -> list[Any]:
+    """What a SELECT without values gives, past the port of a store that has a database."""
+    if isinstance(store, DatabaseServerStore):
+        with open_reader(store.url) as session:
+            return session.fetch(text)
+    assert isinstance(store, SqliteStore)
+    with closing(sqlite3.connect(store.path)) as connection:
+        return connection.execute(text).fetchall()
 
 
 def check_sound(store: Store) -> None:
@@ -230,8 +276,18 @@ def do_everything(shop: Shop) -> None:
     store.beat(shop.worker, EXPIRY_MS)
     shop.commit(replace(shop.turn(holder, 7, epoch=3), progressed=True))
     shop.commit(replace(shop.turn(holder, 8, epoch=3), blobs=[(holder.no, "value_1")]))
-    shop.finish(holder, 9, epoch=3, mail_seen=3)
-    shop.append(holder, 10, epoch=3)
+    jobs = [NewJob(holder.no, key, 1, "ws", "heavy", 5, 1, b"{}") for key in ("a", "b", "c", "d")]
+    outside = NewOutboxEvent("ws", "run", holder.id, "run.completed", b"{}", 1)
+    shop.commit(replace(shop.turn(holder, 9, epoch=3), jobs=jobs, outbox=[outside], jobs_dropped=[("a", 1)]))
+    [job] = store.take_jobs(shop.worker, ["heavy"], 1)
+    store.end_job(shop.worker, job, NewMail(holder.no, "job", b"{}", "system"), ["value_2"])
+    helper = shop.hire()
+    store.take_jobs(helper, ["heavy"], 1)
+    shop.commit(replace(shop.turn(holder, 10, epoch=3), jobs_dropped=[("c", 1)]))
+    store.dropped_jobs(helper)
+    store.retire(helper)
+    assert shop.finish(holder, 11, epoch=3, mail_seen=6).verdict is Verdict.DONE
+    shop.append(holder, 12, epoch=3)
     store.load(holder.no)
     store.define("d", b"{}")
     store.definition("d")

@@ -335,6 +335,85 @@ def test_i8_effect_without_a_committed_plan_is_seen(story: Story, request_: Requ
     assert "I8" in story.violations(witnesses(story, [*requests(story)[:3], *requests(story)[4:], request_]))
 
 
+def job(step: str, attempt: int = 1) -> JsonObject:
+    return {**planned(step, attempt), "job": "heavy"}
+
+
+def lost(step: str, attempt: int) -> JsonObject:
+    return mail("job", {"step": step, "attempt": attempt, "lost": "expired"})
+
+
+JOB = [(1, 0, [STARTED]), (1, 1, [job("charge")])]
+
+
+def put_job(story: Story, **columns: object) -> None:
+    place: dict[str, object] = {"run_no": 1, "key": "charge", "attempt": 1, "workspace_id": "ws", "queue": "heavy"}
+    state: dict[str, object] = {"status": "queued", "priority": 5, "at": 0, "owner": None, "epoch": 0, "params": "{}"}
+    story.insert("jobs", **place | state | columns)
+
+
+def test_job_that_outlives_the_owner_of_its_run_is_sound(story: Story):
+    story.tell([*JOB, (2, 5, [claimed(2)]), (2, 6, [mail("job", {"step": "charge", "attempt": 1}), completed("charge")])])
+
+    assert story.violations() == set()
+
+
+def test_job_that_was_lost_is_planned_again(story: Story):
+    story.tell([*JOB, (1, 5, [lost("charge", 1), job("charge", 2)])])
+    put_job(story, attempt=2)
+
+    assert story.violations() == set()
+
+
+JOBS: list[tuple[str, str, Rows, dict[str, object] | None]] = [
+    ("I7", "repeated though nobody lost it", [*JOB, (2, 5, [claimed(2), job("charge", 2)])], None),
+    ("I7", "ask, and repeated", [(1, 0, [STARTED, job("once")]), (1, 1, [lost("once", 1), job("once", 2)])], None),
+    ("I8", "never planned", JOB, {"attempt": 2}),
+    ("I6", "of no run", JOB, {"run_no": 2}),
+    ("I6", "of a run that has ended", [*JOB, (1, 5, [completed("charge"), FINISHED])], {}),
+    ("I6", "taken by nobody", JOB, {"status": "running"}),
+    ("I14", "of a dead worker", JOB, {"status": "running", "owner": 7}),
+]
+
+
+@pytest.mark.parametrize(
+    ("invariant", "rows", "columns"), [pytest.param(i, rows, columns, id=f"{i} job {name}") for i, name, rows, columns in JOBS]
+)
+def test_unsound_job_is_seen(story: Story, invariant: str, rows: Rows, columns: dict[str, object] | None):
+    story.tell(rows)
+    if columns is not None:
+        put_job(story, **columns)
+
+    assert invariant in story.violations(Witnesses(now_ms=NOW_MS, open_runs={"run_1"}))
+
+
+@pytest.mark.parametrize(("losses", "expected"), [(2, {"I16"}), (3, set[str]())])
+def test_i16_job_is_a_dead_letter_after_three_losses_and_not_before(story: Story, losses: int, expected: set[str]):
+    rounds = [(1, n, [lost("charge", n), job("charge", n + 1)]) for n in range(1, losses)]
+    parked: JsonObject = {"type": "step.parked", "step": "charge", "reason": "poison"}
+    story.tell([*JOB, *rounds, (1, 9, [lost("charge", losses), parked])])
+
+    assert story.violations() == expected
+
+
+def test_i16_job_that_runs_again_after_three_losses_is_seen(story: Story):
+    story.tell([*JOB, *[(1, n, [lost("charge", n), job("charge", n + 1)]) for n in range(1, 4)]])
+
+    assert story.violations() == {"I16"}
+
+
+@pytest.mark.parametrize(
+    ("ends", "published_at", "expected"), [(1, 1, set[str]()), (0, 1, {"I6"}), (2, 1, {"I6"}), (1, None, {"I6"})]
+)
+def test_i6_end_is_told_to_the_outside_once(story: Story, ends: int, published_at: int | None, expected: set[str]):
+    story.tell(sound())
+    for _ in range(ends):
+        names = {"workspace_id": "ws", "aggregate_type": "run", "aggregate_id": "run_1", "event_type": "run.finished"}
+        story.insert("outbox", **names, payload="{}", created_at=1, attempts=1, published_at=published_at)
+
+    assert story.violations(Witnesses(tells_outside=True, now_ms=NOW_MS)) == expected
+
+
 def test_a_persons_word_allows_another_attempt(story: Story):
     rows: Rows = [
         (1, 0, [STARTED, planned("once")]),

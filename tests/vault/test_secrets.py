@@ -7,7 +7,13 @@ from flowforge.kit.database.session import Database
 from flowforge.kit.keyring import Keyring, Place
 from flowforge.kit.masking import Masker
 from flowforge.vault import repository, service
-from flowforge.vault.errors import SecretHostMismatchError, SecretMissingError, SecretUnreadableError, VaultInputError
+from flowforge.vault.errors import (
+    KeysForeignError,
+    SecretHostMismatchError,
+    SecretMissingError,
+    SecretUnreadableError,
+    VaultInputError,
+)
 from flowforge.vault.models import SecretRow
 from flowforge.vault.reader import VaultReader
 
@@ -155,6 +161,14 @@ async def test_f75_rotation_killed_at_any_row_is_completed_by_the_next(
         alone = await service.resolve_secrets(session, Keyring(NEW_KEY), HERE, names)
         old_rows = await session.scalar(select(func.count()).where(SecretRow.key_id != ring.current_key_id))
     assert (len(alone), old_rows) == (10, 0)
+
+
+async def test_keys_that_open_none_of_the_secrets_are_refused(session: AsyncSession):
+    await service.require_keys(session, Keyring(NEW_KEY))
+    await put(session, "FINE")
+    await service.require_keys(session, Keyring(NEW_KEY, (OLD_KEY,)))
+    with pytest.raises(KeysForeignError, match="none of the 1 secrets"):
+        await service.require_keys(session, Keyring(NEW_KEY))
 
 
 async def test_f75_row_that_no_key_opens_is_named_and_kept(session: AsyncSession):

@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -8,7 +10,7 @@ from flowforge.kit.limits import Limits
 from flowforge.kit.masking import Masker
 from flowforge.kit.values import JsonValue
 from flowforge.vault import service
-from flowforge.vault.errors import VariableMissingError, VaultInputError
+from flowforge.vault.errors import VariableMissingError, VaultChangedError, VaultInputError
 from flowforge.vault.reader import VaultReader
 
 HERE, THERE = "ws_" + "0" * 26, "ws_" + "1" * 26
@@ -73,3 +75,32 @@ async def test_reader_reads_what_was_committed(database: Database):
         await session.commit()
     reader = VaultReader(database.read, Keyring.generate(), Masker())
     assert await reader.read_variables(HERE, ["A", "B"]) == {"A": {"b": 1}}
+
+
+async def test_writers_at_the_same_moment_lose_nothing(database: Database):
+    async with database.write.begin() as session:
+        await put(session, "LIMIT", 0)
+
+    async def write(number: int) -> None:
+        async with database.write.begin() as session:
+            await put(session, "LIMIT", number)
+
+    await asyncio.gather(*(write(number) for number in range(8)))
+    async with database.read() as session:
+        (listed,) = await service.list_variables(session, HERE)
+    assert listed.version == 9
+
+
+async def test_first_value_is_made_by_one_writer_alone(database: Database):
+    async def write(number: int) -> bool:
+        try:
+            async with database.write.begin() as session:
+                await put(session, "LIMIT", number)
+        except VaultChangedError:
+            return False
+        return True
+
+    made = await asyncio.gather(*(write(number) for number in range(4)))
+    async with database.read() as session:
+        (listed,) = await service.list_variables(session, HERE)
+    assert listed.version == sum(made) >= 1

@@ -3,20 +3,20 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
+from tests.support.databases import Kind
+from tests.support.sessions import KINDS, open_database_sessions
 
 from flowforge.entrypoints.wiring import Toolbox
-from flowforge.kit.database.schema import upgrade_database
-from flowforge.kit.database.session import Database, open_sessions
+from flowforge.kit.database.session import Database
 from flowforge.kit.settings import Settings
 from flowforge.workflows.types import CheckDocument
 
 
-@pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    upgrade_database(tmp_path / "flowforge.db")
-    database = open_sessions(tmp_path / "flowforge.db")
-    yield database
-    await database.close()
+@pytest.fixture(params=KINDS)
+async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
+    kind: Kind = request.param
+    async with open_database_sessions(kind, tmp_path) as database:
+        yield database
 
 
 @pytest.fixture

@@ -1,9 +1,11 @@
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from flowforge.kit.border import decode, digest
+from flowforge.kit.database.session import Database
 from flowforge.kit.ids import DEFAULT_WORKSPACE_ID as WORKSPACE
 from flowforge.language.reading.document_reader import DocumentFormat
 from flowforge.workflows.errors import (
@@ -253,3 +255,19 @@ async def test_other_workspace_sees_nothing(session: AsyncSession, make_version:
     with pytest.raises(WorkflowNotFoundError):
         await resolve_version(session, other, published.workflow.id, 1)
     assert await list_workflows(session, other, WorkflowFilter()) == ([], None)
+
+
+async def test_draft_is_published_once_by_two_at_the_same_moment(database: Database, check: CheckDocument):
+    async with database.write.begin() as session:
+        await push_draft(session, ACTOR, WORKSPACE, document("order", 1), check=check, at_ms=1)
+        publication = await prepare_publication(session, WORKSPACE, "order", check=check)
+
+    async def publish_it() -> int | None:
+        try:
+            async with database.write.begin() as session:
+                return (await publish(session, ACTOR, WORKSPACE, publication, note="", at_ms=2)).version.version
+        except DraftChangedError:
+            return None
+
+    numbers = await asyncio.gather(*(publish_it() for _ in range(4)))
+    assert [number for number in numbers if number] == [1]

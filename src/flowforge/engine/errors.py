@@ -12,6 +12,14 @@ class UnknownEventError(StorageError):
         )
 
 
+class OverloadedError(StorageError):
+    """So many turns wait for the database that nothing more is taken on; `retry_after_s` says when to come again."""
+
+    def __init__(self, backlog: int, retry_after_s: int) -> None:
+        super().__init__(f"{backlog} turns wait for the database, which is too slow for them: try again in {retry_after_s} s.")
+        self.retry_after_s = retry_after_s
+
+
 class JournalError(InvariantError):
     """A journal that no engine could have written."""
 

@@ -6,9 +6,12 @@ live under `~undo/`, the graphs `on_failure` and `finally` under `~on_failure/` 
 Events are plain dictionaries, because building and encoding them is the engine's hot path.
 """
 
-from typing import Literal, NotRequired, TypedDict
+from typing import Final, Literal, NotRequired, TypedDict
 
 from flowforge.kit.values import JsonObject, JsonValue
+
+EVENTS_FORMAT: Final = 1
+"""Grows when an event, or a field that decides, is added: a worker that knows only an older format leaves such runs to newer ones."""
 
 
 class ErrorValue(TypedDict):
@@ -118,6 +121,8 @@ class StepPlanned(TypedDict):
     """Packed (machine/packing.py). Only where they could not be evaluated again to the same value (a join `first` in sight)."""
     child: NotRequired[JsonObject]
     """Of `flow.call`: `no`, `run`, `workflow` (PinnedVersion) of the called run, `wait`."""
+    job: NotRequired[str]
+    """The attempt is a job of its own, made by whichever worker serves this queue; its outcome comes by mail."""
 
 
 class StepCompleted(TypedDict):

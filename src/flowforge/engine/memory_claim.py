@@ -34,7 +34,7 @@ class Claiming:
         due = [
             (run, run.queued)
             for run in self.tables.runs.values()
-            if run.queued is not None and run.queued.due_at <= now and (request.only is None or run.no in request.only)
+            if run.queued is not None and _is_for(request, run.no, run.queued, now)
         ]
         crashpoint("CP13")
         due.sort(key=lambda one: (*rank(one[0].new.priority, one[1].due_at, now), one[0].no))
@@ -65,7 +65,12 @@ class Claiming:
         run.events += 1
         seq, form, snapshot = run.snapshot or (0, 0, None)
         rows = [row for row in run.journal if row.seq > seq]
-        workspace_id = run.new.workspace_id
+        new, mails = run.new, tuple(run.inbox)
         return Claimed(
-            run.no, run.new.id, workspace_id, run.epoch, run.crashes, run.mail, rows, tuple(run.inbox), snapshot, seq, form
+            run.no, new.id, new.workspace_id, run.epoch, run.crashes, run.mail, rows, mails, snapshot, seq, form, new.priority
         )
+
+
+def _is_for(request: ClaimRequest, run_no: int, queued: Queued, now: int) -> bool:
+    """Whether the run is due, and the worker both wants it and knows its events."""
+    return queued.due_at <= now and queued.needs <= request.format and (request.only is None or run_no in request.only)

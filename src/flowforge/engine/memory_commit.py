@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from flowforge.engine.memory_jobs import Jobs
 from flowforge.engine.memory_limits import Limits
 from flowforge.engine.memory_rows import Queued, Run, Tables
 from flowforge.engine.queueing import CANCEL_DISPLACED, SYSTEM_ACTOR, Cause
@@ -154,6 +155,7 @@ class Commit:
         run.journal.append(JournalRow(1, epoch, new.at, new.body))
         run.events = 1
         self.tables.runs[new.no] = run
+        self.tables.outbox.extend(new.outbox)
         return run
 
     def _add_with_slot(self, new: NewRun, owner: int | None, slot: SlotScope) -> None:
@@ -187,6 +189,8 @@ class Commit:
         run.waits.update({wait.key: wait for wait in turn.waits_added})
         for key in turn.slots_freed:
             self.limits.free(run.no, key, self.now)
+        self.mails.extend(Jobs(self.tables).apply(turn))
+        self.tables.outbox.extend(turn.outbox)
         if turn.release is not None:
             self._release(run, turn, turn.release)
         if turn.finish is not None:
@@ -195,7 +199,7 @@ class Commit:
 
     def _release(self, run: Run, turn: Turn, end: Release) -> None:
         run.owner, run.status = None, end.status
-        run.queued = Queued(end.due_at, Cause.DUE, end.why)
+        run.queued = Queued(end.due_at, Cause.DUE, end.why, needs=end.needs)
         if end.snapshot is not None:
             run.snapshot = (turn.seq if turn.body else turn.seq - 1, end.snapshot_format, end.snapshot)
 

@@ -2,8 +2,22 @@
 
 from dataclasses import dataclass, field
 
+from flowforge.engine.events import EVENTS_FORMAT
 from flowforge.engine.queueing import Cause
-from flowforge.engine.store import Finish, JournalRow, LogLine, Mail, NewEvent, NewRun, SlotScope, WaitRow
+from flowforge.engine.store import (
+    NO_FACTS,
+    Finish,
+    JournalRow,
+    LogLine,
+    Mail,
+    NewEvent,
+    NewJob,
+    NewOutboxEvent,
+    NewRun,
+    SlotScope,
+    WaitRow,
+    WorkerFacts,
+)
 
 
 @dataclass(slots=True)
@@ -14,6 +28,18 @@ class Queued:
     cause: Cause
     why: str | None = None
     slot: SlotScope | None = None
+    needs: int = EVENTS_FORMAT
+    """The format of events that its worker must know."""
+
+
+@dataclass(slots=True)
+class KeptJob:
+    """A job that waits (`owner` None), is in the making, or `is_dropped`: it is made, and nobody wants it any more."""
+
+    new: NewJob
+    owner: int | None = None
+    epoch: int = 0
+    is_dropped: bool = False
 
 
 @dataclass(slots=True)
@@ -60,6 +86,8 @@ class Worker:
     name: str
     expires_at: int
     is_dead: bool = False
+    facts: WorkerFacts = NO_FACTS
+    started_at: int = 0
 
 
 @dataclass(slots=True)
@@ -76,6 +104,9 @@ class Tables:
     runs: dict[int, Run] = field(default_factory=dict[int, Run])
     workers: dict[int, Worker] = field(default_factory=dict[int, Worker])
     events: list[KeptEvent] = field(default_factory=list[KeptEvent])
+    jobs: dict[tuple[int, str, int], KeptJob] = field(default_factory=dict[tuple[int, str, int], KeptJob])
+    """By run, key and attempt."""
+    outbox: list[NewOutboxEvent] = field(default_factory=list[NewOutboxEvent])
     definitions: dict[str, bytes] = field(default_factory=dict[str, bytes])
     last_mail_no: int = 0
     last_event_no: int = 0

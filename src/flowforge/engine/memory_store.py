@@ -5,10 +5,12 @@ from collections.abc import Collection, Mapping, Sequence
 
 from flowforge.engine.memory_claim import Claiming
 from flowforge.engine.memory_commit import Commit, post_mails
+from flowforge.engine.memory_jobs import Jobs
 from flowforge.engine.memory_limits import Limits
 from flowforge.engine.memory_rows import KeptEvent, Queued, Run, Tables, Worker
-from flowforge.engine.queueing import EVENT_KEPT_MS, Cause, take_place
+from flowforge.engine.queueing import EVENT_KEPT_MS, Cause, Lost, take_place
 from flowforge.engine.store import (
+    NO_FACTS,
     Claimed,
     ClaimRequest,
     Delivery,
@@ -21,9 +23,11 @@ from flowforge.engine.store import (
     Pruned,
     SlotAnswer,
     SlotRequest,
+    TakenJob,
     Turn,
     TurnResult,
     WaitRow,
+    WorkerFacts,
 )
 from flowforge.kit.clock import Clock
 from flowforge.kit.crashpoint import crashpoint
@@ -38,16 +42,17 @@ class MemoryStore:
         self.tables = Tables()
         self.limits = Limits(self.tables.runs)
         self._claiming = Claiming(self.tables, self.limits)
+        self._jobs = Jobs(self.tables)
         self._rates: dict[str, int] = {}
         self._has_changed = True
 
     def now_ms(self) -> int:
         return self._clock.now_ms()
 
-    def register(self, name: str, expiry_ms: int) -> int:
+    def register(self, name: str, expiry_ms: int, facts: WorkerFacts = NO_FACTS) -> int:
         with self._lock:
             number = len(self.tables.workers) + 1
-            self.tables.workers[number] = Worker(name, self.now_ms() + expiry_ms)
+            self.tables.workers[number] = Worker(name, self.now_ms() + expiry_ms, facts=facts, started_at=self.now_ms())
             return number
 
     def beat(self, worker: int, expiry_ms: int) -> bool:
@@ -60,6 +65,7 @@ class MemoryStore:
     def retire(self, worker: int) -> int:
         with self._lock:
             self._bury(worker)
+            self._post(self._jobs.lose(worker, Lost.RELEASED))
             return self._queue_runs(worker, Cause.RELEASED)
 
     def expire(self, known_dead: Collection[int] = ()) -> Expired:
@@ -69,7 +75,10 @@ class MemoryStore:
             late = {no for no, worker in workers.items() if worker.expires_at <= self.now_ms()}
             dead = [no for no in sorted({*known_dead, *late}) if self._bury(no)]
             crashpoint("CP22")
-            return Expired(dead, sum(self._queue_runs(no, Cause.EXPIRED) for no in workers if workers[no].is_dead))
+            gone = [no for no, worker in workers.items() if worker.is_dead]
+            lost = [mail for no in gone for mail in self._jobs.lose(no, Lost.EXPIRED)]
+            self._post(lost)
+            return Expired(dead, sum(self._queue_runs(no, Cause.EXPIRED) for no in gone), len(lost))
 
     def alive(self) -> Mapping[int, str]:
         with self._lock:
@@ -141,6 +150,22 @@ class MemoryStore:
         with self._lock:
             return [self._answer(request) for request in requests]
 
+    def take_jobs(self, worker: int, queues: Collection[str], limit: int) -> Sequence[TakenJob]:
+        with self._lock:
+            return self._jobs.take(worker, queues, limit, self.now_ms())
+
+    def end_job(self, worker: int, job: TakenJob, mail: NewMail, blobs: Sequence[str] = ()) -> bool:
+        with self._lock:
+            is_ended = self._jobs.end(worker, job)
+            if is_ended:
+                self.tables.runs[job.run_no].blobs.update(blobs)
+                self._post([mail])
+            return is_ended
+
+    def dropped_jobs(self, worker: int) -> Sequence[tuple[int, str, int]]:
+        with self._lock:
+            return self._jobs.list_dropped(worker)
+
     def define(self, digest: str, document: bytes) -> None:
         with self._lock:
             self.tables.definitions.setdefault(digest, document)
@@ -172,12 +197,16 @@ class MemoryStore:
             pruned = [run for finished_at, run in ended if finished_at < before_ms][:limit]
             for run in pruned:
                 del self.tables.runs[run.no]
+                self._jobs.forget(run.no)
             named = {blob: None for run in pruned for blob in sorted(run.blobs)}
             return Pruned([run.new.id for run in pruned], self.find_unnamed([*named]))
 
     def find_unnamed(self, blobs: Sequence[str]) -> Sequence[str]:
         with self._lock:
             return [blob for blob in blobs if not any(blob in run.blobs for run in self.tables.runs.values())]
+
+    def interrupt(self) -> None:
+        pass
 
     def close(self) -> None:
         pass

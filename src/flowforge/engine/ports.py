@@ -1,10 +1,15 @@
 """What the engine asks of the floors above it, as ports; wired in entrypoints."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from flowforge.engine.events import PinnedVersion
 from flowforge.kit.values import JsonObject
+
+RUN_QUEUE: Final = "default"
+"""The queue of runs; all others are of jobs."""
+HEAVY_QUEUE: Final = "heavy"
+"""Where the jobs of heavy operations go whose step names no other queue."""
 
 
 class Versions(Protocol):
@@ -20,6 +25,21 @@ class Versions(Protocol):
             ConflictError: nothing is published, or the workflow is inactive or deprecated.
         """
         ...
+
+
+class Doorbell(Protocol):
+    """Tells the workers of other processes to look. Never blocks and never fails: what nobody is told is found by looking, later."""
+
+    def ring(self, queue: str, run_no: int, epoch: int) -> None:
+        """There may be something to do in `queue` (`default`: runs; others: jobs); run and epoch are hints, for people who look on."""
+        ...
+
+
+class Silence:
+    """The doorbell of an engine that is alone."""
+
+    def ring(self, queue: str, run_no: int, epoch: int) -> None:
+        """Nobody hears it."""
 
 
 class Vault(Protocol):

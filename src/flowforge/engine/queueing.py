@@ -7,6 +7,8 @@ from typing import Final, TypeVar
 
 import orjson
 
+from flowforge.engine.store import NewMail
+
 T = TypeVar("T")
 
 AGING_MS: Final = 60_000
@@ -15,6 +17,8 @@ CLAIM_MOST: Final = 500
 """Runs of one claim."""
 EVENT_KEPT_MS: Final = 24 * 60 * 60 * 1000
 """How far back a wait may look for named events."""
+JOBS_LOST_AT_ONCE: Final = 500
+"""Lost jobs that are reported in one transaction."""
 SYSTEM_ACTOR: Final = "system"
 CANCEL_DISPLACED: Final = b'{"reason":"A newer run took its place (concurrency, cancel_oldest)."}'
 
@@ -27,6 +31,19 @@ class Cause(StrEnum):
     EXPIRED = "expired"
     RELEASED = "released"
     CONCURRENCY = "concurrency"
+
+
+class Lost(StrEnum):
+    """How a job was lost: its worker died, or left in order, or stopped it because nobody wanted it any more."""
+
+    EXPIRED = "expired"
+    RELEASED = "released"
+    ABORTED = "aborted"
+
+
+def report_lost(run_no: int, key: str, attempt: int, how: Lost) -> NewMail:
+    """The message to a run of whose job nobody knows the outcome."""
+    return NewMail(run_no, "job", orjson.dumps({"step": key, "attempt": attempt, "lost": how}), SYSTEM_ACTOR)
 
 
 def rank(priority: int, due_at: int, now: int) -> tuple[int, int]:

@@ -14,8 +14,25 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Protocol
 
+from flowforge.engine.events import EVENTS_FORMAT
+
 FAR_FUTURE_MS: Final = 2**62
 """`due_at` of a run that waits for mail only."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerFacts:
+    """What a process tells of itself when it registers, for people. `queues`: those that it serves. `address`: of its health pages."""
+
+    role: str = "worker"
+    version: str = ""
+    host: str = ""
+    pid: int = 0
+    queues: Sequence[str] = ()
+    address: str | None = None
+
+
+NO_FACTS: Final = WorkerFacts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +73,8 @@ class NewRun:
     dedup: str | None = None
     slot: SlotScope | None = None
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    outbox: "Sequence[NewOutboxEvent]" = ()
+    """What its birth tells the outside: stored where the run is, also one that waits for a slot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +100,50 @@ class Mail:
 
 
 @dataclass(frozen=True, slots=True)
+class NewJob:
+    """A planned attempt that any worker which serves `queue` may make, in a row of its own. Known by run, key and attempt.
+
+    `params` is JSON: whatever its worker needs (engine/jobs.py); secrets only by name.
+    """
+
+    run_no: int
+    key: str
+    attempt: int
+    workspace_id: str
+    queue: str
+    priority: int
+    at: int
+    params: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TakenJob:
+    """A job that is ours now. `epoch` counts how often it was taken: an end under an older one is refused."""
+
+    run_no: int
+    run_id: str
+    key: str
+    attempt: int
+    workspace_id: str
+    queue: str
+    epoch: int
+    params: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class NewOutboxEvent:
+    """An event for the outside, stored in the transaction of what it tells. `payload`: OutboxPayload as JSON."""
+
+    workspace_id: str
+    aggregate_type: str
+    aggregate_id: str
+    event_type: str
+    payload: bytes
+    at: int
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class WaitRow:
     """A step that waits for a named event. `correlation` None takes any key. `since`: events from then on count."""
 
@@ -102,13 +165,17 @@ class Finish:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """The run leaves memory: queued until `due_at` or mail. `status` is what lists show; `why` the cause, for `why` (JSON text)."""
+    """The run leaves memory: queued until `due_at` or mail. `status` is what lists show; `why` the cause, for `why` (JSON text).
+
+    `needs`: only workers that know this format of events (`EVENTS_FORMAT`) or a later one may claim it.
+    """
 
     status: str
     due_at: int
     why: str
     snapshot: bytes | None = None
     snapshot_format: int = 0
+    needs: int = EVENTS_FORMAT
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +218,11 @@ class Turn:
     logs: Sequence[LogLine] = ()
     blobs: Sequence[tuple[int, str]] = ()
     """Objects that the turn names: (the run whose journal or mail holds the reference, the object's id)."""
+    jobs: Sequence[NewJob] = ()
+    jobs_dropped: Sequence[tuple[str, int]] = ()
+    """Key and attempt of jobs that are not wanted any more. One that nobody has taken goes, and its run is told (mail of the kind `job`,
+    `{"step", "attempt", "lost": "aborted"}`, behind all turns like their `mails`); one that is taken is marked: its worker tells."""
+    outbox: Sequence[NewOutboxEvent] = ()
     progressed: bool = False
     """An outcome arrived: the count of crashes without progress starts anew."""
 
@@ -211,6 +283,7 @@ class Claimed:
     snapshot: bytes | None = None
     snapshot_seq: int = 0
     snapshot_format: int = 0
+    priority: int = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +291,7 @@ class ClaimRequest:
     """`suspects`: how many runs with crashes behind them may be among the claimed. `only`: claim no others (None: any).
 
     `poison_limit`: a run with that many crashes without progress is claimed with `poison` in its `run.claimed`.
+    `format`: the newest format of events that the worker knows; runs that need a later one are left to others.
     """
 
     worker: int
@@ -225,6 +299,7 @@ class ClaimRequest:
     suspects: int = 1
     only: Collection[int] | None = None
     poison_limit: int = 3
+    format: int = EVENTS_FORMAT
 
 
 class Delivery(StrEnum):
@@ -280,10 +355,11 @@ class Glance:
 
 @dataclass(frozen=True, slots=True)
 class Expired:
-    """What a sweep found: workers marked dead and how many runs went back to the queue."""
+    """What a sweep found: workers marked dead, how many runs went back to the queue, how many jobs were reported lost."""
 
     workers: Sequence[int]
     runs: int
+    jobs: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,7 +377,7 @@ class Store(Protocol):
         """The database's clock, never ahead of it."""
         ...
 
-    def register(self, name: str, expiry_ms: int) -> int:
+    def register(self, name: str, expiry_ms: int, facts: WorkerFacts = NO_FACTS) -> int:
         """A new worker, alive for `expiry_ms`. Its number is never used again."""
         ...
 
@@ -310,11 +386,17 @@ class Store(Protocol):
         ...
 
     def retire(self, worker: int) -> int:
-        """The worker leaves in order: what it still owns is queued, due now (why `released`), crashes unchanged. Returns how many."""
+        """The worker leaves in order: what it still owns is queued, due now (why `released`), crashes unchanged. Returns how many.
+
+        Jobs that it still has are reported to their runs as lost (`{"lost": "released"}`).
+        """
         ...
 
     def expire(self, known_dead: Collection[int] = ()) -> Expired:
-        """Marks workers dead whose time has passed, or which are known to be, and queues their runs (crashes + 1), 500 a transaction."""
+        """Marks workers dead whose time has passed, or which are known to be, and queues their runs (crashes + 1), 500 a transaction.
+
+        Their jobs are reported to the runs as lost: mail of the kind `job`, `{"step", "attempt", "lost": "expired"}`.
+        """
         ...
 
     def alive(self) -> Mapping[int, str]:
@@ -370,6 +452,21 @@ class Store(Protocol):
         """Slots of steps. Asking again for a held slot grants it."""
         ...
 
+    def take_jobs(self, worker: int, queues: Collection[str], limit: int) -> Sequence[TakenJob]:
+        """Takes jobs of these queues: workspaces in turn, then priority (0 first, aging as runs do), then age. None to a dead worker."""
+        ...
+
+    def end_job(self, worker: int, job: TakenJob, mail: NewMail, blobs: Sequence[str] = ()) -> bool:
+        """The job is done: its row goes and its run gets the mail, together. False: it is not this worker's (any more); nothing happens.
+
+        `blobs`: objects that the mail names; they belong to the run from then on.
+        """
+        ...
+
+    def dropped_jobs(self, worker: int) -> Sequence[tuple[int, str, int]]:
+        """Run, key and attempt of the worker's jobs that their runs do not want any more."""
+        ...
+
     def define(self, digest: str, document: bytes) -> None:
         """Keeps a definition by the digest of its canonical JSON; one that is there already stays."""
         ...
@@ -396,5 +493,8 @@ class Store(Protocol):
     def find_unnamed(self, blobs: Sequence[str]) -> Sequence[str]:
         """Those of the objects that no run names."""
         ...
+
+    def interrupt(self) -> None:
+        """From any thread: calls that hang, because a server does not answer, end with a StorageError or are made on a new connection."""
 
     def close(self) -> None: ...

@@ -11,6 +11,7 @@ from flowforge.kit.database.metadata import BIG_KEY, BYTES, ID_LENGTH, JSON_TEXT
 
 _KEY_LENGTH: Final = 400
 _DIGEST_LENGTH: Final = 128
+_QUEUE_LENGTH: Final = 40
 
 workers: Final = Table(
     "workers",
@@ -19,6 +20,13 @@ workers: Final = Table(
     Column("name", String(NAME_LENGTH), nullable=False),
     Column("expires_at", MILLISECONDS, nullable=False),
     Column("dead", Integer, nullable=False, default=0),
+    Column("role", String(20), nullable=False, server_default="worker"),
+    Column("version", String(40), nullable=False, server_default=""),
+    Column("host", String(NAME_LENGTH), nullable=False, server_default=""),
+    Column("pid", Integer, nullable=False, server_default="0"),
+    Column("queues", String(_KEY_LENGTH), nullable=False, server_default=""),  # by comma
+    Column("address", String(NAME_LENGTH)),  # of its health pages
+    Column("started_at", MILLISECONDS, nullable=False, server_default="0"),
     sqlite_autoincrement=True,  # a number is never given twice, even after the last row is gone
 )
 
@@ -94,6 +102,7 @@ queue: Final = Table(
     Column("since", MILLISECONDS, nullable=False),  # of a run that waits for a slot: its start
     Column("scope", String(_KEY_LENGTH)),  # the run needs a slot of this scope before it may be owned
     Column("slot_limit", Integer),
+    Column("needs", Integer, nullable=False, server_default="1"),  # the format of events that its worker must know
     Index(None, "due_at"),
     Index(None, "workspace_id", "suspect", "priority", "due_at"),
     Index(None, "scope", "due_at", "priority", "since"),
@@ -158,6 +167,66 @@ rates: Final = Table(
     metadata,
     Column("scope", String(_KEY_LENGTH), primary_key=True),
     Column("tat", BIG_KEY, nullable=False),  # microseconds: when the next place is free
+)
+
+jobs: Final = Table(
+    "jobs",
+    metadata,
+    Column("run_no", BIG_KEY, primary_key=True, autoincrement=False),
+    Column("key", String(_KEY_LENGTH), primary_key=True),
+    Column("attempt", Integer, primary_key=True, autoincrement=False),
+    Column("workspace_id", String(ID_LENGTH), nullable=False),
+    Column("queue", String(_QUEUE_LENGTH), nullable=False),
+    Column("status", String(20), nullable=False),  # queued, running, dropped (not wanted any more)
+    Column("priority", Integer, nullable=False),
+    Column("at", MILLISECONDS, nullable=False),
+    Column("owner", BIG_KEY),
+    Column("epoch", Integer, nullable=False),  # how often it was taken
+    Column("params", JSON_TEXT, nullable=False),
+    Index(None, "queue", "status", "workspace_id", "priority", "at"),
+    Index(None, "owner"),
+)
+
+outbox: Final = Table(
+    "outbox",
+    metadata,
+    Column("no", BIG_KEY, primary_key=True, autoincrement=True),
+    Column("workspace_id", String(ID_LENGTH), nullable=False),
+    Column("aggregate_type", String(20), nullable=False),
+    Column("aggregate_id", String(ID_LENGTH), nullable=False),
+    Column("event_type", String(40), nullable=False),
+    Column("payload", JSON_TEXT, nullable=False),
+    Column("traceparent", String(ID_LENGTH)),
+    Column("created_at", MILLISECONDS, nullable=False),
+    Column("published_at", MILLISECONDS),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("last_error", JSON_TEXT),
+    Column("dead_at", MILLISECONDS),
+    Column("due_at", MILLISECONDS),  # when it is tried (again); NULL: published or dead
+    Index(None, "due_at"),
+    Index(None, "published_at"),
+    Index(None, "dead_at"),
+    sqlite_autoincrement=True,  # subscribers read on from a number
+)
+
+leases: Final = Table(
+    "leases",
+    metadata,
+    Column("name", String(40), primary_key=True),  # scheduler
+    Column("holder", BIG_KEY, nullable=False),  # a worker's number
+    Column("epoch", BIG_KEY, nullable=False),  # grows with each change of the holder
+    Column("expires_at", MILLISECONDS, nullable=False),
+)
+
+refused_messages: Final = Table(
+    "refused_messages",
+    metadata,
+    Column("no", BIG_KEY, primary_key=True, autoincrement=True),
+    Column("at", MILLISECONDS, nullable=False),
+    Column("queue", String(NAME_LENGTH), nullable=False),
+    Column("reason", String(_KEY_LENGTH), nullable=False),
+    Column("excerpt", JSON_TEXT, nullable=False),  # the first bytes of the body, as text
+    sqlite_autoincrement=True,
 )
 
 run_labels: Final = Table(

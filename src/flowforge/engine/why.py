@@ -17,6 +17,7 @@ def run_status(state: RunState) -> str:
         return "paused"
     if state.parked:
         return "waiting"
+    # A job is work, wherever it is done, and also while it waits for a worker.
     is_busy = bool(state.ready or state.unknown or state.aborting) or any(
         attempt.child is None for attempt in state.open.values()
     )
@@ -26,12 +27,12 @@ def run_status(state: RunState) -> str:
 def explain_state(state: RunState) -> JsonObject:
     """`{"causes": [{"kind", "step", "since", "until"?, "ref"?}], "more"?}`: why the run is where it is; times in ms since 1970.
 
-    Kinds: timer, signal, slot, child, retry, breaker (a retry that waits for a host), person, every, paused, running.
+    Kinds: timer, signal, slot, child, job, retry, breaker (a retry that waits for a host), person, every, paused, running.
     """
     causes: list[JsonValue] = []
     if state.is_paused:
         causes.append({"kind": "paused", "step": "", "since": state.at})
-    order = {"person": 0, "signal": 1, "child": 2, "slot": 3, "timer": 4, "retry": 5}
+    order = {"person": 0, "signal": 1, "child": 2, "slot": 3, "timer": 4, "retry": 5, "job": 6}
     waits = sorted(state.waits.items(), key=lambda pair: (order.get(pair[1].kind, 9), pair[1].until or 0))
     for key, wait in waits[:_CAUSES_MAX]:
         kind = "breaker" if "host" in wait.ref else wait.kind
@@ -45,7 +46,7 @@ def explain_state(state: RunState) -> JsonObject:
         if which.startswith("every:"):
             causes.append({"kind": "every", "step": which.removeprefix("every:"), "since": state.at, "until": due})
     for key, attempt in list(state.open.items())[:_CAUSES_MAX]:
-        if attempt.child is None:
+        if attempt.is_local:
             causes.append({"kind": "running", "step": key, "since": attempt.planned_at, "ref": {"attempt": attempt.attempt}})
     explained: JsonObject = {"causes": causes}
     if len(state.waits) > _CAUSES_MAX:
@@ -93,6 +94,9 @@ _SENTENCES: Final = {
     "breaker": "The step {step} waits for {host}, which failed too often: its circuit breaker is open, and it is tried again {in_time}.",
     "every": "The loop {step} begins its next iteration {in_time}.",
     "running": "The step {step} runs, attempt {attempt}, since {since}.",
+    "job": "The step {step} is a job of the queue {queue}, attempt {attempt}, since {since}: "
+    "it runs, or waits for a worker that serves this queue.",
+    "newer": "The run was made by a newer version of FlowForge, and waits for a worker of that version.",
     "timer": "The step {step} waits for the time {until}, {in_time}.",
     "concurrency": "The run is queued: other runs hold all places of its workflow's `concurrency`.",
     "queued": "The run is queued and waits for a worker.",

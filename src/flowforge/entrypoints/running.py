@@ -1,12 +1,18 @@
 """An engine on an installation, and the logs of the process that runs it."""
 
 import gc
+import os
+import socket
 import sys
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
 from typing import Final
 
+from flowforge import __version__
 from flowforge.engine.executor import Engine, EngineParts, EngineSettings
+from flowforge.engine.ports import RUN_QUEUE
+from flowforge.engine.store import WorkerFacts
 from flowforge.entrypoints.heavy import HEAVY_LOADER, describe_services
 from flowforge.entrypoints.ports import VaultPort, VersionsPort
 from flowforge.entrypoints.services import Services
@@ -14,18 +20,29 @@ from flowforge.entrypoints.wiring import Installation
 from flowforge.kit.masking import Masker
 from flowforge.kit.settings import LogFormat, Settings
 from flowforge.kit.telemetry import start_logging
-from flowforge.kit.telemetry.metrics import Metrics
 from flowforge.kit.telemetry.outputs import FileOutput
 
 LOG_NAME: Final = "flowforge.log"
 
 
+@dataclass(frozen=True, slots=True)
+class ClusterPart:
+    """What makes an engine one of many. `queues`: `default` are the runs, all others are of jobs. `on_outbox` as in EngineParts."""
+
+    facts: WorkerFacts
+    queues: Sequence[str]
+    concurrency: int | None = None
+    """Attempts at once; None: as WORKER_CONCURRENCY says."""
+    on_outbox: Callable[[], None] = lambda: None
+
+
 @asynccontextmanager
 async def open_engine(
-    installation: Installation, *, name: str, takes_all: bool, grace_ms: int, masker: Masker
+    installation: Installation, *, name: str, takes_all: bool, grace_ms: int, masker: Masker, part: ClusterPart | None = None
 ) -> AsyncGenerator[Engine]:
     """An open engine. `takes_all`: it claims every due run; else those that are started or adopted here, and those they call.
 
+    `part`: it is a worker of a cluster, which hands heavy attempts to others. Without it everything is made here, in a cluster too.
     At the end attempts in flight get `grace_ms` to end; what has not ended then goes back to the queue.
 
     Raises:
@@ -41,20 +58,53 @@ async def open_engine(
         vault=VaultPort(installation),
         objects=installation.objects,
         clock=installation.clock,
-        metrics=Metrics(),
+        metrics=installation.metrics,
         masker=masker,
         services=services,
-        locks=installation.worker_locks,
+        # Lock files tell of this machine alone, and not of which database the numbers are: elsewhere heartbeats decide.
+        locks=None if installation.database_url.is_server else installation.worker_locks,
         heavy_loader=HEAVY_LOADER,
         heavy_services=describe_services(installation),
+        doorbell=installation.doorbell,
+        on_outbox=_ignore if part is None else part.on_outbox,
     )
-    engine = Engine(parts, _engine_settings(installation.settings, name, takes_all=takes_all))
+    settings = _engine_settings(installation.settings, name, takes_all=takes_all)
+    settings = replace(settings, writes_outbox=installation.database_url.is_server, facts=_describe_command(takes_all=takes_all))
+    if part is not None:
+        settings = replace(
+            _join_cluster(settings, installation.settings, part), commits_inline=installation.database_url.is_server
+        )
+    engine = Engine(parts, settings)
     await engine.open()
     try:
         yield engine
     finally:
         await engine.close(grace_ms)
         await services.aclose()
+
+
+def _join_cluster(engine: EngineSettings, settings: Settings, part: ClusterPart) -> EngineSettings:
+    return replace(
+        engine,
+        effects_max=part.concurrency or engine.effects_max,
+        claims_runs=RUN_QUEUE in part.queues,
+        job_queues=tuple(queue for queue in part.queues if queue != RUN_QUEUE),
+        hands_out_jobs=True,
+        writes_outbox=True,
+        keeps_house=False,
+        sweep_ms=settings.sweep_ms,
+        facts=part.facts,
+    )
+
+
+def _describe_command(*, takes_all: bool) -> WorkerFacts:
+    """What an engine outside a cluster tells of itself: it serves no queue, and makes every step of its runs."""
+    role = "worker" if takes_all else "command"
+    return WorkerFacts(role=role, version=__version__, host=socket.gethostname(), pid=os.getpid())
+
+
+def _ignore() -> None:
+    """Nobody here publishes: a scheduler finds what was stored."""
 
 
 def tune_interpreter() -> None:
@@ -76,6 +126,7 @@ def _engine_settings(settings: Settings, name: str, *, takes_all: bool) -> Engin
         effects_max=settings.worker_concurrency,
         beat_ms=settings.beat_ms,
         expiry_ms=settings.expiry_ms,
+        poll_ms=settings.poll_ms,
         history_events_max=settings.history_max,
         history_events_warn=settings.history_warn,
         keep_runs_ms=settings.keep_runs_ms or None,

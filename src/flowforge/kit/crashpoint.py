@@ -7,6 +7,8 @@ from typing import Final
 CRASH_POINTS: Final[Mapping[str, str]] = {
     "CP01": "start of a run: before COMMIT",
     "CP02": "start of a run: after COMMIT, before the answer",
+    "CP03": "relay: outbox rows taken, before they are published",
+    "CP04": "relay: published, before the mark's COMMIT",
     "CP05": "worker: before the claim",
     "CP06": "claim committed, before the first turn",
     "CP07": "step.planned committed, before the effect",
@@ -29,8 +31,10 @@ CRASH_POINTS: Final[Mapping[str, str]] = {
     "CP28a": "wait row: before COMMIT",
     "CP28b": "wait row committed, before the look back",
     "CP29": "named event stored, before it is matched with those who wait",
+    "CP30": "copy of a database: batch committed, before the next one",
+    "CP31": "restore to a server: filled, before it is fenced",
 }
-"""Missing numbers belong to relays, schedules, decisions and webhooks, which are not built yet."""
+"""Missing numbers belong to schedules, decisions and webhooks, which are not built yet."""
 
 _hook: Callable[[str], None] | None = None
 

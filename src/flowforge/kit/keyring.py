@@ -74,6 +74,10 @@ class Keyring:
         """A ring with one new random key, for a process that keeps nothing."""
         return cls(secrets.token_bytes(_KEY_BYTES))
 
+    def has_key(self, key_id: str) -> bool:
+        """Whether what was sealed with this key can be opened."""
+        return key_id in self._ciphers
+
     def seal(self, plain: bytes, place: Place) -> Sealed:
         """Encrypt with the current key."""
         nonce = secrets.token_bytes(_NONCE_BYTES)

@@ -83,6 +83,58 @@ class Settings(BaseModel):
         description="json: one object a line; console: text for a terminal.",
     )
 
+    database_url: SecretStr | None = Field(
+        default=None,
+        validation_alias="DATABASE_URL",
+        description="The database of a cluster: postgresql+psycopg://…, mysql+aiomysql://… or mariadb+aiomysql://…; "
+        "unset, it is SQLite in the data folder.",
+    )
+    database_read_url: SecretStr | None = Field(
+        default=None,
+        validation_alias="DATABASE_READ_URL",
+        description="A read replica of DATABASE_URL, for lists and reports only.",
+    )
+    database_pool: int = Field(
+        default=20,
+        ge=1,
+        le=1_000,
+        validation_alias="DATABASE_POOL",
+        description="Most connections of one process to the database, beside the engine's own two.",
+    )
+    broker_url: SecretStr | None = Field(
+        default=None,
+        validation_alias="BROKER_URL",
+        description="The broker that wakes workers: redis://…, rediss://…, sentinel://… or amqp://…; unset, they look each POLL.",
+    )
+    redis_url: SecretStr | None = Field(
+        default=None,
+        validation_alias="REDIS_URL",
+        description="Redis for events that many processes hear: redis://…, redis+cluster://… or redis+sentinel://…; unset, BROKER_URL "
+        "where that is a Redis.",
+    )
+    object_store_url: SecretStr | None = Field(
+        default=None,
+        validation_alias="OBJECT_STORE_URL",
+        description="Where files and large values lie: file:///a/shared/folder or s3://bucket/prefix; unset, files/ in the data folder.",
+    )
+    host: str = Field(
+        default="127.0.0.1", max_length=253, validation_alias="HOST", description="The address that health pages are served on."
+    )
+    health_port: int = Field(
+        default=0,
+        ge=0,
+        le=65_535,
+        validation_alias="HEALTH_PORT",
+        description="The port of a worker's or scheduler's health pages; 0 takes any free one, which `flowforge workers` shows.",
+    )
+
+    metrics_token: SecretStr | None = Field(
+        default=None,
+        min_length=16,
+        validation_alias="METRICS_TOKEN",
+        description="Opens /metrics to whoever sends it as `Authorization: Bearer`; unset, only this machine may read them.",
+    )
+
     runs_max: int = Field(
         default=2_000,
         ge=1,
@@ -116,6 +168,39 @@ class Settings(BaseModel):
         le=3_600_000,
         validation_alias="EXPIRY",
         description="A worker silent for this long loses its runs to others.",
+    )
+    poll_ms: DurationMs = Field(
+        default=1_000,
+        ge=20,
+        le=60_000,
+        validation_alias="POLL",
+        description="How often a worker looks for work without being told.",
+    )
+    sweep_ms: DurationMs = Field(
+        default=1_000,
+        ge=20,
+        le=60_000,
+        validation_alias="SWEEP",
+        description="How often the leading scheduler looks for dead workers, due runs and what is stuck.",
+    )
+    stuck_after_ms: DurationMs = Field(
+        default=1_800_000,
+        ge=1_000,
+        validation_alias="STUCK_AFTER",
+        description="A run that a worker has, and that has not moved for this long, is told of as stuck.",
+    )
+    outbox_poll_ms: DurationMs = Field(
+        default=500,
+        ge=20,
+        le=60_000,
+        validation_alias="OUTBOX_POLL",
+        description="How often events for the outside are looked for that nobody has published yet.",
+    )
+    keep_outbox_ms: DurationMs = Field(
+        default=7 * 86_400_000,
+        ge=0,
+        validation_alias="KEEP_OUTBOX",
+        description="How long published events are kept, for subscribers that were away.",
     )
     mocks: bool = Field(default=False, validation_alias="MOCKS", description="Steps give their `mock` instead of running.")
 

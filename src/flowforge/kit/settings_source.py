@@ -179,8 +179,8 @@ def _explain_bad(location: tuple[int | str, ...], kind: str, message: str, given
     if name is None:
         return _fault("", f"The settings do not fit together: {reason}.", "setting_invalid")
     shown = _show_setting(name, given[name].origin)
-    is_key = _list_places()[name].attribute.startswith("encryption_key")
-    value = "" if is_key else f" {str(given[name].value)[:60]!r}"
+    is_hidden = "SecretStr" in str(_list_places()[name].field.annotation)
+    value = "" if is_hidden else f" {str(given[name].value)[:60]!r}"
     if kind == "value_error":
         return _fault(name, f"{shown}{value} is refused: {reason}.", "setting_invalid")
     return _fault(name, f"{shown}{value} is refused: it must be {_describe_bounds(_list_places()[name])}.", "setting_invalid")
@@ -209,6 +209,8 @@ def _name_kind(place: _Place) -> str:
         return "duration"
     if place.attribute.endswith("_bytes"):
         return "size"
+    if place.attribute.endswith("_url"):
+        return "url"
     default = cast("object", place.field.default)
     if isinstance(default, bool):
         return "switch"

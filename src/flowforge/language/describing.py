@@ -89,6 +89,7 @@ def _describe_step(step: Step, graph: Graph) -> JsonObject:
             "timeout_ms": step.timeout_ms,
             "on_error": step.on_error.value,
             "on_interrupt": step.on_interrupt.value,
+            "queue": step.queue,
             "limit": _describe_limit(step.limit),
             "mock": _describe_mock(step.mock),
             "compensate": _describe_compensation(step.compensate),

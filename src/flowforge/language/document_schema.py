@@ -68,7 +68,12 @@ def _describe_step(operations: list[Operation]) -> JsonObject:
         properties["uses"] = {**_offer([*kinds, *installed]), "description": _describe(STEP, "uses")}
         properties["compensate"] = {"$ref": "#/$defs/compensation", "description": _describe(STEP, "compensate")}
     rules: list[JsonValue] = [_rule_flow_kind(kind) for kind in FLOW_KINDS.values()]
-    return {**schema, "allOf": [*rules, *(_rule_operation(operation, OPERATION_MAY) for operation in operations)]}
+    return {**schema, "allOf": [*rules, *(_rule_operation(operation, _list_may(operation)) for operation in operations)]}
+
+
+def _list_may(operation: Operation) -> frozenset[May]:
+    """A pure operation takes a queue only in its second form, with a file."""
+    return OPERATION_MAY - {May.QUEUE} if operation.is_pure and operation.file_function is None else OPERATION_MAY
 
 
 def _describe(group: Group, name: str) -> str:

@@ -27,6 +27,7 @@ from flowforge.language.shapes import (
 )
 
 LANGUAGE_VERSION: Final = 1
+QUEUE_NAME: Final = r"(?!default$)[a-z0-9_-]{1,40}"
 LABEL_NAME: Final = r"[A-Za-z0-9][A-Za-z0-9._/-]{0,62}"
 
 
@@ -157,6 +158,16 @@ STEP: Final = Group(
             Choice(("repeat", "fail", "ask")),
             "What happens when a worker died and nobody knows whether the effect took place.",
             default="repeat",
+        ),
+        Field(
+            "queue",
+            Text(
+                QUEUE_NAME,
+                40,
+                "name_invalid",
+                "a queue is called by small letters, digits, hyphens and underscores, and not `default`, the queue of runs",
+            ),
+            "Where its attempts wait for a worker that serves this queue; without it they are made where the run is.",
         ),
         Field("limit", LIMIT, "A limit over all runs of the workspace."),
         Field("mock", MOCK, "What the step gives in a mocked run instead of running."),

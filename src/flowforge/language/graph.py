@@ -209,6 +209,8 @@ class Step:
     compensate: Compensation | None
     handles_error: bool
     """Whether an edge leaves by the port `error`."""
+    queue: str | None = None
+    """The queue of its attempts where they are handed out to other workers."""
 
 
 @dataclass(frozen=True, slots=True)

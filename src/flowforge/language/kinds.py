@@ -41,6 +41,7 @@ class May(StrEnum):
     TIMEOUT = "timeout"
     LIMIT = "limit"
     ON_INTERRUPT = "on_interrupt"
+    QUEUE = "queue"
     MOCK = "mock"
     COMPENSATE = "compensate"
     STEPS = "steps"
@@ -49,7 +50,10 @@ class May(StrEnum):
     WHEN = "when"
 
 
-OPERATION_MAY: Final = frozenset({May.RETRY, May.TIMEOUT, May.LIMIT, May.ON_INTERRUPT, May.MOCK, May.COMPENSATE, May.WHEN})
+OPERATION_MAY: Final = frozenset(
+    {May.RETRY, May.TIMEOUT, May.LIMIT, May.ON_INTERRUPT, May.QUEUE, May.MOCK, May.COMPENSATE, May.WHEN}
+)
+"""Of operations with effects; a pure one has no queue."""
 _SIMPLE: Final = frozenset({May.COMPENSATE, May.WHEN})
 _CONTAINER: Final = frozenset({May.TIMEOUT, May.COMPENSATE, May.WHEN, May.STEPS, May.OUTPUT, May.BREAK})
 

@@ -9,7 +9,7 @@ import pydantic
 from pydantic import BaseModel
 
 from flowforge.kit.border import JsonRefusedError, check_json
-from flowforge.kit.errors import Detail
+from flowforge.kit.errors import Detail, StorageError
 from flowforge.kit.limits import Limits
 from flowforge.kit.masking import Masker
 from flowforge.kit.values import JsonObject, JsonValue
@@ -140,6 +140,8 @@ def _mask_error(error: AttemptError, masker: Masker) -> None:
 
 
 def _raise_unexpected(operation: Operation, error: Exception, masker: Masker = NO_SECRETS) -> NoReturn:
+    if isinstance(error, StorageError):
+        raise RetryableError(masker.mask(error.message), code="storage_unavailable") from error
     said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     raise RetryableError(f"{operation.name} failed with {masker.mask(said)[:1000]}", code="operation_failed") from error
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from flowforge.engine.events import Event
+from flowforge.kit.values import JsonValue
 from flowforge.language.graph import Workflow
 from flowforge.runs.outline import Outline
 from flowforge.runs.types import Effect, EffectState, JournalTurn
@@ -12,13 +13,14 @@ from flowforge.runs.types import Effect, EffectState, JournalTurn
 @dataclass(slots=True)
 class _Open:
     index: int
-    is_child: bool
+    is_apart: bool
+    """A called run or a job: it reports its own end."""
 
 
 class Ledger:
     """Reads a journal turn by turn. An effect whose outcome never came is unknown as soon as its worker lost the run, or the run ended.
 
-    A called run reports its own end, so that its row stays planned while its parent is recovered.
+    A called run or a job reports its own end, so that its row stays planned while its run is recovered.
     """
 
     def __init__(self, workflow: Workflow | None = None) -> None:
@@ -37,7 +39,7 @@ class Ledger:
     def _apply_event(self, event: Event, at_ms: int) -> None:
         if event["type"] == "step.planned":
             self._lose(event["step"], at_ms)
-            self._open[event["step"]] = _Open(len(self._effects), is_child="child" in event)
+            self._open[event["step"]] = _Open(len(self._effects), is_apart="child" in event or "job" in event)
             operation = "" if self._outline is None else self._outline.operation_of(event["step"])
             self._effects.append(
                 Effect(
@@ -57,11 +59,18 @@ class Ledger:
             is_unknown = event["error"]["code"] == "outcome_unknown"
             self._settle(event["step"], EffectState.UNKNOWN if is_unknown else EffectState.FAILED, at_ms)
         elif event["type"] == "run.claimed":
-            for key in [key for key, effect in self._open.items() if not effect.is_child]:
+            for key in [key for key, effect in self._open.items() if not effect.is_apart]:
                 self._lose(key, at_ms)
+        elif event["type"] == "run.mail" and event["kind"] == "job" and "lost" in event["body"]:
+            self._lose_job(str(event["body"]["step"]), event["body"]["attempt"], at_ms)
         elif event["type"] == "run.finished":
             for key in list(self._open):
                 self._lose(key, at_ms)
+
+    def _lose_job(self, key: str, attempt: JsonValue, at_ms: int) -> None:
+        opened = self._open.get(key)
+        if opened is not None and self._effects[opened.index].attempt == attempt:
+            self._lose(key, at_ms)
 
     def _lose(self, key: str, at_ms: int) -> None:
         self._settle(key, EffectState.UNKNOWN, at_ms)

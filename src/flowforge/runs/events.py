@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from flowforge.engine.events import Event, RunFinished, StepCompleted, StepFailed
+from flowforge.engine.events import Event, StepCompleted, StepFailed
+from flowforge.engine.outbox_events import PLACES_PER_ROW, STEERING, WAITS_TOLD_MAX, describe_end, describe_start
 from flowforge.kit.border import encode
 from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.language.times import format_timestamp_ms
@@ -15,7 +16,6 @@ from flowforge.runs.history import History
 from flowforge.runs.times import format_optional_time
 from flowforge.runs.types import JournalTurn, StepRecord, WaitingFor, error_as_json
 
-PLACES_PER_ROW: Final = 65_536
 SUMMARY_MAX_BYTES: Final = 1_020
 """With the mark that something is left out, a summary stays below 1 KiB."""
 
@@ -75,11 +75,11 @@ class EventStream:
 
     def _derive(self, event: Event, at_ms: int) -> Iterator[tuple[str, JsonObject, str | None]]:
         if event["type"] == "run.started":
-            yield "run.started", {"version": event["workflow"]["version"], "triggered_by": event["actor"]}, None
-        elif event["type"] == "run.mail" and event["kind"] in ("pause", "resume"):
-            yield ("run.paused" if event["kind"] == "pause" else "run.resumed"), {}, event["by"]
+            yield "run.started", describe_start(event), None
+        elif event["type"] == "run.mail" and event["kind"] in STEERING:
+            yield STEERING[event["kind"]], {}, event["by"]
         elif event["type"] == "run.finished":
-            yield "run.finished", self._describe_end(event, at_ms), None
+            yield "run.finished", describe_end(event, at_ms - self.history.started_at_ms), None
         elif event["type"] == "step.planned":
             yield "step.started", describe_step(event["step"], {"attempt": event["attempt"]}), None
         elif event["type"] == "step.completed":
@@ -103,17 +103,8 @@ class EventStream:
             return
         waits = [] if self.history.has_open_attempts() else self.history.list_waits()
         if waits and not self._is_waiting:
-            yield "run.waiting", {"waiting_for": [describe_wait(wait) for wait in waits]}, None
+            yield "run.waiting", {"waiting_for": [describe_wait(wait) for wait in waits[:WAITS_TOLD_MAX]]}, None
         self._is_waiting = bool(waits)
-
-    def _describe_end(self, event: RunFinished, at_ms: int) -> JsonObject:
-        error = event.get("error")
-        return {
-            "status": event["status"],
-            "duration_ms": at_ms - self.history.started_at_ms,
-            "error": None if error is None else error_as_json(error),
-            "failed_step": None if error is None else error.get("step"),
-        }
 
     def _describe_completed(self, event: StepCompleted, at_ms: int) -> JsonObject:
         attempt, duration_ms = self._measure(event["step"], at_ms)

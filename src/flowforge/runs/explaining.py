@@ -10,6 +10,7 @@ from flowforge.engine.why import explain_state, run_status, say_why
 from flowforge.kit.border import decode
 from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.language.times import format_timestamp_ms
+from flowforge.runs.explaining_cluster import Surroundings, add_surroundings, find_obstacle
 from flowforge.runs.service import LoadedRun, QueueRow
 from flowforge.runs.times import format_optional_time
 
@@ -18,12 +19,16 @@ _CONCURRENCY: Final = "concurrency"
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where an open run stands. `workers`: numbers of the workers that are alive; `owner` None: nobody has the run in memory."""
+    """Where an open run stands. `workers`: numbers of the workers that are alive; `owner` None: nobody has the run in memory.
+
+    `around`: of a cluster, None on SQLite.
+    """
 
     queue: QueueRow | None
     owner: int | None
     workers: Collection[int]
     now_ms: int
+    around: Surroundings | None = None
 
 
 def fold_run(run: LoadedRun) -> RunState | None:
@@ -60,13 +65,40 @@ def explain_run(run: LoadedRun, state: RunState | None, standing: Standing) -> J
     finished = run.history.finished
     if finished is not None:
         return _explain_end(run)
+    newer = None if standing.queue is None else _find_left_to_newer(standing.queue)
+    if newer is not None:
+        return _explain(newer, standing.now_ms)
+    around = standing.around
+    if around is None:
+        return _explain_alone(standing) or _explain_own(run, state, standing)
+    is_dead = standing.owner is not None and standing.owner not in standing.workers
+    obstacle = None
+    if not _waits_for_place(standing.queue):
+        obstacle = find_obstacle(standing.queue, standing.owner, is_dead=is_dead, now_ms=standing.now_ms, around=around)
+    return add_surroundings(obstacle or _explain_own(run, state, standing), standing.queue, standing.now_ms, around)
+
+
+def _waits_for_place(queue: QueueRow | None) -> bool:
+    return queue is not None and queue.cause == _CONCURRENCY
+
+
+def _explain_alone(standing: Standing) -> JsonObject | None:
+    """What keeps a run of a data folder from going on: nobody works there."""
     queue = standing.queue
-    if queue is not None and queue.cause == _CONCURRENCY:
-        return _explain(_read_queue_cause(queue), standing.now_ms)
+    if _waits_for_place(queue):
+        return None
     if queue is None and standing.owner is not None and standing.owner not in standing.workers:
         return _say(f"The worker {standing.owner} that had the run is dead; the run goes on {_HOW}.", "worker_dead")
     if queue is not None and queue.due_at_ms <= standing.now_ms and not standing.workers:
         return _say(f"The run could go on, but no worker runs here: it goes on {_HOW}.", "no_worker")
+    return None
+
+
+def _explain_own(run: LoadedRun, state: RunState | None, standing: Standing) -> JsonObject:
+    """What the run itself waits for."""
+    queue = standing.queue
+    if queue is not None and queue.cause == _CONCURRENCY:
+        return _explain(_read_queue_cause(queue), standing.now_ms)
     if queue is not None and run.header.status == "queued":
         return _explain({"causes": [{"kind": "queued", "step": "", "since": run.header.started_at_ms}]}, standing.now_ms)
     if state is None:
@@ -98,6 +130,14 @@ def _read_queue_cause(queue: QueueRow) -> JsonObject:
             {"kind": _CONCURRENCY, "step": "", "since": queue.since_ms, "ref": {"scope": queue.scope, "limit": queue.limit}}
         ]
     }
+
+
+def _find_left_to_newer(queue: QueueRow) -> JsonObject | None:
+    """Why the run is in the queue, if it is there for a worker of a newer version."""
+    stored = decode(queue.why) if queue.why is not None else None
+    causes = stored.get("causes") if isinstance(stored, dict) else None
+    first = causes[0] if isinstance(causes, list) and causes else None
+    return stored if isinstance(stored, dict) and isinstance(first, dict) and first.get("kind") == "newer" else None
 
 
 def _say(sentence: str, kind: str) -> JsonObject:

@@ -28,7 +28,8 @@ class RunFilter:
 class QueueRow:
     """Why a run that nobody owns is in the queue, and until when. `why`: what it waits for, as JSON text.
 
-    `scope` and `limit`: of a run that waits for one of the places that its workflow's `concurrency` gives.
+    `scope` and `limit`: of a run that waits for one of the places that its workflow's `concurrency` gives. `needs`: the format of events
+    that its worker must know.
     """
 
     cause: str
@@ -37,6 +38,7 @@ class QueueRow:
     why: str | None
     scope: str | None
     limit: int | None
+    needs: int = 1
 
 
 _HEADER = (
@@ -59,6 +61,8 @@ _HEADER = (
     runs.c.owner,
     runs.c.crashes,
 )
+_POISON = '%"poison"%'
+"""In what a released run waits for, as JSON text."""
 
 
 async def find_run(session: AsyncSession, workspace_id: str, run_id: str) -> RunHeader | None:
@@ -93,6 +97,15 @@ async def list_open_runs(session: AsyncSession, workspace_id: str, *, workflow_i
     return [_header(row, {}) for row in rows]
 
 
+async def list_suspects(session: AsyncSession, workspace_id: str) -> list[RunHeader]:
+    """Open runs that may hold a dead letter: they have crashes behind them, or wait because of what a step did to its workers."""
+    waits = select(queue.c.run_no).where(queue.c.workspace_id == workspace_id, queue.c.why.like(_POISON))
+    query = select(*_HEADER).where(runs.c.workspace_id == workspace_id, runs.c.finished_at.is_(None))
+    query = query.where(or_(runs.c.crashes > 0, runs.c.no.in_(waits)))
+    rows = (await session.execute(query.order_by(runs.c.started_at, runs.c.no))).mappings().all()
+    return [_header(row, {}) for row in rows]
+
+
 async def list_finished_runs(session: AsyncSession, workspace_id: str, *, after: tuple[int, int], limit: int) -> list[RunHeader]:
     """In the order in which they ended. `after`: end and number of the last one of the page before."""
     query = select(*_HEADER).where(runs.c.workspace_id == workspace_id, tuple_(runs.c.finished_at, runs.c.no) > after)
@@ -120,7 +133,7 @@ async def find_queue_row(session: AsyncSession, workspace_id: str, run_no: int) 
     row = (await session.execute(query)).mappings().one_or_none()
     if row is None:
         return None
-    return QueueRow(row["cause"], row["due_at"], row["since"], row["why"], row["scope"], row["slot_limit"])
+    return QueueRow(row["cause"], row["due_at"], row["since"], row["why"], row["scope"], row["slot_limit"], row["needs"])
 
 
 async def list_logs(

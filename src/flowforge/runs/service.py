@@ -30,6 +30,7 @@ __all__ = [
     "list_logs",
     "list_open_runs",
     "list_runs",
+    "list_suspects",
     "load_run",
     "read_journal",
 ]
@@ -80,6 +81,11 @@ async def get_run(session: AsyncSession, workspace_id: str, run_id: str) -> RunH
 async def list_open_runs(session: AsyncSession, workspace_id: str, *, workflow_id: str | None = None) -> list[RunHeader]:
     """Every run that has not ended (of one workflow), the oldest first."""
     return await repository.list_open_runs(session, workspace_id, workflow_id=workflow_id)
+
+
+async def list_suspects(session: AsyncSession, workspace_id: str) -> list[RunHeader]:
+    """Open runs that may hold a dead letter (their history tells), the oldest first."""
+    return await repository.list_suspects(session, workspace_id)
 
 
 async def list_finished_runs(session: AsyncSession, workspace_id: str, *, after: tuple[int, int]) -> list[RunHeader]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
-from flowforge.kit.errors import Detail, NotFoundError, RequestError, ValidationError
+from flowforge.kit.errors import ConflictError, Detail, NotFoundError, RequestError, ValidationError
 
 
 class VaultError(RequestError):
@@ -45,6 +45,17 @@ class SecretHostMismatchError(VaultError):
         super().__init__(f"The secret {name} may not be used with {place}; it is bound to other hosts.", [name])
 
 
+class KeysForeignError(ValidationError):
+    """No secret of the database opens with the keys of this machine."""
+
+    def __init__(self, total: int) -> None:
+        message = (
+            f"The keys of this machine open none of the {total} secrets in the database: give it the ENCRYPTION_KEY of the other machines "
+            "(the earlier one as ENCRYPTION_KEY_PREVIOUS)."
+        )
+        super().__init__(message, [Detail(field="ENCRYPTION_KEY", message=message, code="keys_foreign")])
+
+
 class VariableMissingError(NotFoundError):
     """There is no variable of that name in the workspace."""
 
@@ -58,3 +69,11 @@ class VaultInputError(ValidationError):
 
     def __init__(self, field: str, message: str, code: str) -> None:
         super().__init__(message, [Detail(field=field, message=message, code=code)])
+
+
+class VaultChangedError(ConflictError):
+    """Two made the same name at once; this one came second."""
+
+    def __init__(self, name: str) -> None:
+        message = f"{name} was made by somebody else at the same moment; look at it, and set it again if need be."
+        super().__init__(message, [Detail(field="name", message=message, code="changed_meanwhile")])

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from flowforge.kit.border import check_json, decode, encode
@@ -13,7 +14,14 @@ from flowforge.kit.keyring import Keyring, Place, Sealed, UnreadableError
 from flowforge.kit.limits import Limits
 from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.vault import repository
-from flowforge.vault.errors import SecretMissingError, SecretUnreadableError, VariableMissingError, VaultInputError
+from flowforge.vault.errors import (
+    KeysForeignError,
+    SecretMissingError,
+    SecretUnreadableError,
+    VariableMissingError,
+    VaultChangedError,
+    VaultInputError,
+)
 from flowforge.vault.hosts import check_host, parse_hosts
 from flowforge.vault.models import SecretRow, VariableRow
 from flowforge.vault.types import Reencryption, Secret, SecretSummary, Variable
@@ -26,6 +34,7 @@ __all__ = [
     "list_variables",
     "read_variables",
     "reencrypt_secrets",
+    "require_keys",
     "resolve_secrets",
     "set_secret",
     "set_variable",
@@ -45,11 +54,12 @@ async def set_secret(
     Raises:
         VaultInputError: the name is not of the form `[A-Z][A-Z0-9_]{0,62}` (`name_invalid`), the value is empty, above 64 KiB or no text
             (`value_invalid`), or a host is none (`host_invalid`).
+        VaultChangedError: somebody else made the first one of this name at the same moment.
     """
     _check_name(name)
     plain = _encode_secret(value)
     allowed = parse_hosts(hosts)
-    row = await repository.find_secret(session, workspace_id, name)
+    row = await repository.lock_secret(session, workspace_id, name)
     if row is None:
         row = SecretRow(id=make_id("sec"), workspace_id=workspace_id, name=name, version=0)
         session.add(row)
@@ -58,7 +68,7 @@ async def set_secret(
     row.hosts = encode(list(allowed)).decode()
     row.version += 1
     row.updated_at = at_ms
-    await session.flush()
+    await _store(session, name)
     return _summarize(row)
 
 
@@ -89,6 +99,13 @@ async def resolve_secrets(session: AsyncSession, keyring: Keyring, workspace_id:
     if missing:
         raise SecretMissingError(missing)
     return {name: _open(keyring, row) for name, row in rows.items()}
+
+
+async def require_keys(session: AsyncSession, keyring: Keyring) -> None:
+    """Raises KeysForeignError where there are secrets and none of them opens: runs that need them would fail here, and not elsewhere."""
+    counts = await repository.count_secrets_by_key(session)
+    if counts and not any(keyring.has_key(key_id) for key_id in counts):
+        raise KeysForeignError(sum(counts.values()))
 
 
 async def reencrypt_secrets(session: AsyncSession, keyring: Keyring) -> Reencryption:
@@ -123,19 +140,20 @@ async def set_variable(
     Raises:
         VaultInputError: the name is bad (`name_invalid`) or the value above 256 KiB (`value_invalid`).
         JsonRefusedError: the value is no JSON that can be kept.
+        VaultChangedError: somebody else made the first one of this name at the same moment.
     """
     _check_name(name)
     text = encode(check_json(value, limits))
     if len(text) > VARIABLE_MAX_BYTES:
         raise VaultInputError("value", f"The value of {name} is larger than {VARIABLE_MAX_BYTES} bytes.", "value_invalid")
-    row = await repository.find_variable(session, workspace_id, name)
+    row = await repository.lock_variable(session, workspace_id, name)
     if row is None:
         row = VariableRow(id=make_id("var"), workspace_id=workspace_id, name=name, version=0)
         session.add(row)
     row.value = text.decode()
     row.version += 1
     row.updated_at = at_ms
-    await session.flush()
+    await _store(session, name)
     return _show_variable(row)
 
 
@@ -158,6 +176,13 @@ async def read_variables(session: AsyncSession, workspace_id: str, names: Sequen
     """Values by name; a name that is not set is left out."""
     rows = await repository.list_variables(session, workspace_id, sorted(set(names)))
     return {row.name: decode(row.value) for row in rows}
+
+
+async def _store(session: AsyncSession, name: str) -> None:
+    try:
+        await session.flush()
+    except IntegrityError as fault:
+        raise VaultChangedError(name) from fault
 
 
 def _check_name(name: str) -> None:

@@ -1,10 +1,11 @@
 """Deprecating, deleting, restoring. Versions and runs stay: what ran can always be looked at."""
 
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from flowforge.workflows import repository
 from flowforge.workflows.errors import NameTakenError, NotPublishedError, OpenRunsError, WorkflowNotFoundError
-from flowforge.workflows.reading import find_row, summarise
+from flowforge.workflows.reading import lock_row, summarise
 from flowforge.workflows.types import NOT_DELETED_MS, WorkflowSummary
 
 
@@ -17,7 +18,7 @@ async def deprecate_workflow(
         WorkflowNotFoundError: there is none.
         NotPublishedError: nothing was published that could be deprecated.
     """
-    row = await find_row(session, workspace_id, subject)
+    row = await lock_row(session, workspace_id, subject)
     if row.current_version is None:
         raise NotPublishedError(row.name)
     if row.deprecated_at is None:
@@ -36,7 +37,7 @@ async def delete_workflow(
         WorkflowNotFoundError: there is none.
         OpenRunsError: it has open runs and is not forced.
     """
-    row = await find_row(session, workspace_id, subject)
+    row = await lock_row(session, workspace_id, subject)
     if open_runs and not is_forced:
         raise OpenRunsError(row.name, open_runs)
     row.deleted_at = row.updated_at = at_ms
@@ -52,12 +53,15 @@ async def restore_workflow(session: AsyncSession, actor: str, workspace_id: str,
         WorkflowNotFoundError: there is none, deleted or not.
         NameTakenError: another workflow has taken the name meanwhile.
     """
-    row = await repository.find_workflow(session, workspace_id, subject, include_deleted=True)
+    row = await repository.find_workflow(session, workspace_id, subject, include_deleted=True, is_locked=True)
     if row is None:
         raise WorkflowNotFoundError(subject)
     if row.deleted_at != NOT_DELETED_MS:
         if await repository.find_workflow(session, workspace_id, row.name) is not None:
             raise NameTakenError(row.name)
         row.deleted_at, row.updated_at, row.updated_by = NOT_DELETED_MS, at_ms, actor
-        await session.flush()
+        try:
+            await session.flush()
+        except IntegrityError as fault:
+            raise NameTakenError(subject) from fault
     return await summarise(session, row)

@@ -41,7 +41,7 @@ async def push_draft(
     if checked.errors and not allow_faults:
         raise DocumentInvalidError("The document", checked.errors)
     name = _read_name(checked)
-    row = await repository.find_workflow(session, workspace_id, name)
+    row = await repository.find_workflow(session, workspace_id, name, is_locked=True)
     is_new = row is None
     if row is None:
         row = await _create(session, actor, workspace_id, name, at_ms)

@@ -10,7 +10,7 @@ from flowforge.kit.border import encode, encode_canonical
 from flowforge.workflows import repository
 from flowforge.workflows.errors import DocumentInvalidError, DraftChangedError, DraftNotFoundError, VersionNotFoundError
 from flowforge.workflows.models import VersionRow, WorkflowRow
-from flowforge.workflows.reading import find_row, summarise
+from flowforge.workflows.reading import find_row, lock_row, summarise
 from flowforge.workflows.types import CheckDocument, Publication, Published
 from flowforge.workflows.views import plain_labels, plain_text, read_source, summarise_version
 
@@ -53,7 +53,7 @@ async def publish(
         WorkflowNotFoundError: the workflow was deleted meanwhile.
         DraftChangedError: the draft was changed since it was prepared.
     """
-    row = await find_row(session, workspace_id, publication.workflow_id)
+    row = await lock_row(session, workspace_id, publication.workflow_id)
     draft = await repository.find_draft(session, workspace_id, row.id)
     if draft is None or draft.etag != publication.etag:
         raise DraftChangedError(row.name)
@@ -84,7 +84,7 @@ async def publish_again(
     Raises:
         WorkflowNotFoundError, VersionNotFoundError: there is no such workflow or version.
     """
-    row = await find_row(session, workspace_id, subject)
+    row = await lock_row(session, workspace_id, subject)
     found = await repository.find_version(session, workspace_id, row.id, version)
     if found is None:
         raise VersionNotFoundError(row.name, version)

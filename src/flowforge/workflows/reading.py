@@ -14,12 +14,24 @@ DRAFT = "draft"
 
 
 async def find_row(session: AsyncSession, workspace_id: str, subject: str, *, include_deleted: bool = False) -> WorkflowRow:
-    """The row by id or name.
+    """The row by id or name, to be read.
 
     Raises:
         WorkflowNotFoundError: there is none.
     """
     row = await repository.find_workflow(session, workspace_id, subject, include_deleted=include_deleted)
+    if row is None:
+        raise WorkflowNotFoundError(subject)
+    return row
+
+
+async def lock_row(session: AsyncSession, workspace_id: str, subject: str) -> WorkflowRow:
+    """The row of a living workflow by id or name, to be changed.
+
+    Raises:
+        WorkflowNotFoundError: there is none.
+    """
+    row = await repository.find_workflow(session, workspace_id, subject, is_locked=True)
     if row is None:
         raise WorkflowNotFoundError(subject)
     return row

@@ -22,13 +22,18 @@ class WorkflowFilter:
 
 
 async def find_workflow(
-    session: AsyncSession, workspace_id: str, subject: str, *, include_deleted: bool = False
+    session: AsyncSession, workspace_id: str, subject: str, *, include_deleted: bool = False, is_locked: bool = False
 ) -> WorkflowRow | None:
-    """By id or name. With `include_deleted` the living one comes before the dead, the one deleted last before the others."""
+    """By id or name. With `include_deleted` the living one comes before the dead, the one deleted last before the others.
+
+    `is_locked`: nobody else changes the row until the transaction ends; drafts and versions are changed under this lock alone.
+    """
     column = WorkflowRow.id if is_id(subject, "wf") else WorkflowRow.name
     query = select(WorkflowRow).where(WorkflowRow.workspace_id == workspace_id, column == subject)
     if not include_deleted:
         query = query.where(WorkflowRow.deleted_at == NOT_DELETED_MS)
+    if is_locked:
+        query = query.with_for_update().execution_options(populate_existing=True)
     return (await session.scalars(query.order_by(WorkflowRow.deleted_at.desc()).limit(1))).one_or_none()
 
 

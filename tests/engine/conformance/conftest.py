@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 from tests.support.clock import ManualClock
+from tests.support.server_databases import empty_database, open_server_store
 from tests.support.stores import EXPIRY_MS, Shop, check_sound, make_sqlite_file, open_sqlite
 
 from flowforge.engine.memory_store import MemoryStore
 from flowforge.engine.store import Store
+from flowforge.kit.database.url import DatabaseUrl
 
 
 @pytest.fixture(scope="session")
@@ -21,14 +23,24 @@ def clock() -> ManualClock:
     return ManualClock()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, sqlite_template: Path, tmp_path: Path, clock: ManualClock) -> Iterator[Store]:
-    opened: Store = (
-        MemoryStore(clock) if request.param == "memory" else open_sqlite(sqlite_template, tmp_path / "store.db", clock)
-    )
+@pytest.fixture(params=["memory", "sqlite", "postgres", "mysql"])
+def store(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> Iterator[Store]:
+    opened = _open(request, tmp_path, clock)
     yield opened
     check_sound(opened)
     opened.close()
+
+
+def _open(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> Store:
+    match request.param:
+        case "memory":
+            return MemoryStore(clock)
+        case "sqlite":
+            return open_sqlite(request.getfixturevalue("sqlite_template"), tmp_path / "store.db", clock)
+        case server:
+            url: DatabaseUrl = request.getfixturevalue(f"{server}_url")
+            empty_database(url)
+            return open_server_store(url, clock)
 
 
 @pytest.fixture

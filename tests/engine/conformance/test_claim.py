@@ -5,7 +5,7 @@ import orjson
 from tests.support.clock import ManualClock
 from tests.support.stores import MIDDLE, Shop
 
-from flowforge.engine.store import FAR_FUTURE_MS, Claimed, ClaimRequest, Release, Store
+from flowforge.engine.store import FAR_FUTURE_MS, Claimed, ClaimRequest, Glance, Release, Store
 
 
 def ids(claimed: list[Claimed]) -> list[str]:
@@ -34,6 +34,19 @@ def test_claim_takes_the_best_priority_first_then_the_longest_due(shop: Shop, cl
     order = [queue(shop, priority=priority, due_at=now - late) for priority, late in ((5, 0), (5, 9), (0, 0), (9, 0))]
     assert ids(shop.claim(limit=3)) == [order[2], order[1], order[0]]
     assert ids(shop.claim()) == [order[3]]
+
+
+def test_claimed_run_brings_its_priority_along(shop: Shop):
+    queue(shop, priority=2)
+    assert [one.priority for one in shop.claim()] == [2]
+
+
+def test_glance_tells_where_a_run_stands_from_its_rows(shop: Shop, clock: ManualClock):
+    run = shop.started()
+    assert shop.store.glance(run.no + 1) is None
+    assert shop.store.glance(run.no) == Glance("running", is_finished=False, due_at=None, why=None)
+    shop.release(run, 2, due_at=clock.now_ms() + 5)
+    assert shop.store.glance(run.no) == Glance("waiting", is_finished=False, due_at=clock.now_ms() + 5, why='{"kind":"timer"}')
 
 
 def test_low_priority_rises_by_one_for_each_minute_overdue(shop: Shop, clock: ManualClock):

@@ -10,7 +10,7 @@ from tests.support.lab import open_lab
 DOCUMENT = make_document("- {id: nap, uses: flow.wait, with: {for: 1h}}\n- {id: a, uses: test.record, with: {name: a}}\n")
 
 
-async def test_a_journal_of_a_newer_version_sets_its_run_aside_and_the_others_go_on(tmp_path: Path):
+async def test_a_journal_of_a_newer_version_is_left_to_its_workers_and_the_others_go_on(tmp_path: Path):
     async with open_lab(tmp_path) as lab:
         pinned = lab.define(DOCUMENT)
         runs = [await lab.start(pinned) for _ in range(3)]
@@ -28,5 +28,5 @@ async def test_a_journal_of_a_newer_version_sets_its_run_aside_and_the_others_go
         with closing(sqlite3.connect(lab.database)) as connection:
             status, owner = connection.execute("SELECT status, owner FROM runs WHERE no=?", (runs[1].run_no,)).fetchone()
             why = connection.execute("SELECT why FROM queue WHERE run_no=?", (runs[1].run_no,)).fetchone()[0]
-        assert (status, owner) == ("waiting", None)
+        assert (status, owner) == ("queued", None)
         assert "step.dreaming" in why

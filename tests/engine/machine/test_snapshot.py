@@ -43,7 +43,8 @@ REF: Final[BlobRef] = {"id": "file_1", "size": 3, "sha256": "00"}
 
 def again(state: RunState) -> RunState:
     """The state by way of a snapshot, with a program of its own."""
-    return load_state(Program(state.program.workflow), dump_state(state))
+    program = Program(state.program.workflow, choose_queue=state.program.choose_queue)
+    return load_state(program, dump_state(state))
 
 
 def fold_tail(state: RunState, rows: Sequence[TurnRow]) -> RunState:

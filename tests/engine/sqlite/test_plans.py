@@ -4,11 +4,13 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 from tests.support.stores import Shop, do_everything
 
 from flowforge.engine.sqlite.store import SqliteStore
+from flowforge.engine.store import NewJob, NewMail, NewOutboxEvent
 
 TABLES = (
     "runs",
@@ -24,6 +26,8 @@ TABLES = (
     "run_blobs",
     "step_logs",
     "definitions",
+    "jobs",
+    "outbox",
 )
 """All but `workers`, which is small."""
 ALIASES = ("r", "j", "s", "q", "i")
@@ -34,10 +38,28 @@ def statements(shop: Shop, store: SqliteStore) -> list[str]:
     seen: dict[str, None] = {}
     for connection in (store._connection, store._beats):  # pyright: ignore[reportPrivateUsage]
         connection.set_trace_callback(seen.setdefault)
+    work_on_jobs(shop)
     do_everything(shop)
     for connection in (store._connection, store._beats):  # pyright: ignore[reportPrivateUsage]
         connection.set_trace_callback(None)
     return [text for text in seen if re.match(r"SELECT|UPDATE|DELETE|INSERT", text)]
+
+
+def work_on_jobs(shop: Shop) -> None:
+    """Jobs of every fate: ended, dropped before and after they were taken, lost; and what is told to the outside."""
+    store, now = shop.store, shop.clock.now_ms()
+    run = shop.started()
+    jobs = [NewJob(run.no, f"s{number}", 1, "ws", "heavy", 5, now, b"{}") for number in range(5)]
+    told = NewOutboxEvent("ws", "run", run.id, "run.started", b"{}", now)
+    shop.commit(replace(shop.turn(run, 2), jobs=jobs, outbox=[told]))
+    taken = store.take_jobs(shop.worker, ["heavy", "io"], 3)
+    shop.commit(replace(shop.turn(run, 3), jobs_dropped=[("s1", 1), ("s4", 1)]))
+    assert store.dropped_jobs(shop.worker) == [(run.no, "s1", 1)]
+    assert store.end_job(shop.worker, taken[0], NewMail(run.no, "job", b"{}", "system"), ["value_2"])
+    shop.kill(shop.hire())
+    other = shop.hire()
+    store.take_jobs(other, ["heavy"], 10)
+    shop.kill(other)
 
 
 def explain(store: SqliteStore, statements: list[str]) -> Iterator[tuple[str, list[str]]]:
@@ -95,6 +117,25 @@ EXPECTED = {
     ),
     "objects of a run": ("DELETE FROM run_blobs", "COVERING INDEX sqlite_autoindex_run_blobs_1 (run_no=?)"),
     "names of an object": ("SELECT 1 FROM run_blobs", "COVERING INDEX ix_run_blobs_blob (blob=?)"),
+    "jobs that wait": (
+        "SELECT j.priority, j.at, j.run_no, r.id",
+        "ix_jobs_queue_status_workspace_id_priority_at (queue=? AND status=? AND workspace_id=? AND priority=?)",
+    ),
+    "priorities of jobs": (
+        "SELECT workspace_id, priority FROM jobs WHERE queue='heavy' AND status='queued' AND workspace_id='ws'",
+        "COVERING INDEX ix_jobs_queue_status_workspace_id_priority_at (queue=? AND status=? AND workspace_id=? AND priority>?)",
+    ),
+    "workspaces of jobs": (
+        "SELECT workspace_id, priority FROM jobs WHERE queue='heavy' AND status='queued' AND workspace_id>",
+        "COVERING INDEX ix_jobs_queue_status_workspace_id_priority_at (queue=? AND status=? AND workspace_id>?)",
+    ),
+    "any job": (
+        "SELECT 1 FROM jobs WHERE queue=",
+        "COVERING INDEX ix_jobs_queue_status_workspace_id_priority_at (queue=? AND status=?)",
+    ),
+    "taking a job": ("UPDATE jobs SET status='running'", "sqlite_autoindex_jobs_1 (run_no=? AND key=? AND attempt=?)"),
+    "jobs of a worker": ("SELECT run_no, key, attempt FROM jobs WHERE owner=", "ix_jobs_owner (owner=?)"),
+    "jobs of a run": ("UPDATE jobs SET status='dropped' WHERE run_no IN", "sqlite_autoindex_jobs_1 (run_no=?)"),
     "prune": ("SELECT no, id, events FROM runs WHERE finished_at", "ix_runs_finished_at (finished_at<?)"),
 }
 

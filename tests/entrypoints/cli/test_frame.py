@@ -212,7 +212,7 @@ def test_every_command_has_the_help_line_that_the_table_says():
 
 def test_reference_lists_every_command():
     page = render_cli_reference()
-    for command in ("run FILE", "runs continue", "workflows publish NAME", "dead-letters redrive RUN", "schema", "doctor"):
+    for command in ("run FILE", "runs continue", "workflows publish NAME", "dead-letters redrive ID", "schema", "doctor"):
         assert f"`flowforge {command}" in page
     assert "| 130 | interrupted |" in page
     assert page == render_cli_reference()

@@ -294,7 +294,8 @@ def test_dead_letters_are_listed_redriven_and_discarded(cli: Cli, write_workflow
         poison(cli, run_id)
     rows = cli.ok("dead-letters", "list").rows
     assert sorted(str(row["id"]) for row in rows) == sorted(run_ids)
-    assert [(row["step"], row["crashes"]) for row in rows] == [("kill", 3)] * 2
+    assert [(row["step"], row["crashes"], row["attempts"]) for row in rows] == [("kill", 3, 1)] * 2
+    assert all(str(row["dead_at"]) >= str(row["started_at"]) for row in rows)
     assert cli.ok("dead-letters", "show", run_ids[0]).row["status"] == "waiting"
     assert "ended its worker" in str(cli.ok("runs", "why", run_ids[0]).row["sentence"])
     cli.ok("dead-letters", "redrive", run_ids[0])

@@ -7,6 +7,7 @@ import pytest
 
 from flowforge.kit.database.connect import connect_sqlite, verify_durability
 from flowforge.kit.database.errors import DatabaseCorruptError, DatabaseLockedError, DatabaseReadOnlyError, explained
+from flowforge.kit.database.url import name_sqlite
 from flowforge.kit.errors import InvariantError, StorageError, StorageFullError
 
 
@@ -59,7 +60,7 @@ def test_damaged_database_gives_one_sentence(path: Path):
     with (
         closing(connect_sqlite(path)) as connection,
         pytest.raises(DatabaseCorruptError, match="database disk image is malformed"),
-        explained(path),
+        explained(name_sqlite(path)),
     ):
         connection.execute("SELECT count(*) FROM t WHERE x > 'a'").fetchall()
 
@@ -68,7 +69,7 @@ def test_full_disk_is_told_apart(path: Path):
     with closing(connect_sqlite(path)) as connection:
         connection.execute("CREATE TABLE t(x)")
         connection.execute("PRAGMA max_page_count=3")
-        with pytest.raises(StorageFullError, match="There is no room left on the disk") as caught, explained(path):
+        with pytest.raises(StorageFullError, match="There is no room left on the disk") as caught, explained(name_sqlite(path)):
             connection.execute("INSERT INTO t VALUES (zeroblob(100000))")
         assert caught.value.details[0].code == "storage_full"
 
@@ -77,7 +78,10 @@ def test_read_only_database_is_told_apart(path: Path):
     with closing(connect_sqlite(path)) as connection:
         connection.execute("CREATE TABLE t(x)")
         connection.execute("PRAGMA query_only=ON")
-        with pytest.raises(DatabaseReadOnlyError, match="cannot be written to; give its user the right"), explained(path):
+        with (
+            pytest.raises(DatabaseReadOnlyError, match="cannot be written to; give its user the right"),
+            explained(name_sqlite(path)),
+        ):
             connection.execute("INSERT INTO t VALUES (1)")
 
 
@@ -85,7 +89,7 @@ def test_locked_database_is_told_apart(locked: Path):
     with (
         closing(connect_sqlite(locked, busy_timeout_ms=0)) as connection,
         pytest.raises(DatabaseLockedError, match="is locked by another process"),
-        explained(locked),
+        explained(name_sqlite(locked)),
     ):
         connection.execute("BEGIN IMMEDIATE")
 
@@ -94,6 +98,6 @@ def test_our_own_bad_statement_is_our_fault(path: Path):
     with (
         closing(connect_sqlite(path)) as connection,
         pytest.raises(InvariantError, match="refused a statement: no such table"),
-        explained(path),
+        explained(name_sqlite(path)),
     ):
         connection.execute("SELECT * FROM missing")

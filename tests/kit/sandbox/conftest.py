@@ -1,5 +1,6 @@
 """A sandbox with low limits of time, and what its scripts logged."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 
@@ -47,6 +48,11 @@ class Sandbox:
     def list_processes(self, language: Language = "javascript") -> list[int]:
         """Process ids of those that wait for a script."""
         return [process.pid for process in self.pool._idle[language]]  # pyright: ignore[reportPrivateUsage] - only the system can be asked about them
+
+    async def settle(self) -> None:
+        """Waits until no process is being warmed: those that wait are then all there are."""
+        while self.pool._warming:  # pyright: ignore[reportPrivateUsage]
+            await asyncio.sleep(0.001)
 
 
 @pytest.fixture

@@ -143,9 +143,11 @@ async def test_a_process_that_died_while_it_waited_is_not_used(sandbox: Sandbox)
     assert await sandbox.run("return 2") == 2
 
 
+@pytest.mark.slow(90)
 async def test_f18_processes_that_die_leave_neither_zombies_nor_descriptors(sandbox: Sandbox):
     async def crash() -> None:
         await sandbox.run("1")
+        await sandbox.settle()
         victim = sandbox.list_processes()[-1]
         running = asyncio.create_task(sandbox.run("while (true) {}"))
         while victim in sandbox.list_processes():

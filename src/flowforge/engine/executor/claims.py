@@ -5,8 +5,10 @@ import orjson
 from flowforge.engine.errors import JournalError
 from flowforge.engine.events import Event, RunStarted
 from flowforge.engine.executor.live import LiveRun
+from flowforge.engine.jobs import JOB_MAIL, LOGS, take_logs
 from flowforge.engine.machine import Program, RunState, fold
 from flowforge.engine.machine.snapshot import SNAPSHOT_FORMAT, SnapshotHead, load_state, read_head
+from flowforge.engine.machine.state import Side
 from flowforge.engine.machine.work import MailRead
 from flowforge.engine.store import Claimed, JournalRow, Mail
 from flowforge.kit.border import decode
@@ -38,9 +40,7 @@ def fold_tail(state: RunState, rows: list[JournalRow]) -> RunState:
 
 
 def forget_side(state: RunState) -> RunState:
-    side = state.side
-    for notes in (side.aborts, side.children_cancelled, side.waits_removed, side.slots_freed):
-        notes.clear()
+    state.side = Side()
     return state
 
 
@@ -81,6 +81,7 @@ def revive(claimed: Claimed, program: Program) -> LiveRun:
 def _begin(claimed: Claimed, state: RunState) -> LiveRun:
     live = LiveRun(claimed.run_no, state, claimed.epoch, claimed.rows[-1].seq)
     live.is_suspect = claimed.crashes > 0
+    live.priority = claimed.priority
     live.history_bytes = sum(len(row.body) for row in claimed.rows)
     live.history_events = sum(row.body.count(b'"type":"') for row in claimed.rows)
     for mail in claimed.mails:
@@ -93,6 +94,9 @@ def put_mail(live: LiveRun, mail: Mail) -> bool:
     if mail.no in live.mail_known:
         return False
     live.mail_known.add(mail.no)
-    body = decode(mail.body)
-    live.outcomes.append(MailRead(mail.no, mail.kind, body if isinstance(body, dict) else {}, mail.by))
+    decoded = decode(mail.body)
+    body = decoded if isinstance(decoded, dict) else {}
+    if mail.kind == JOB_MAIL and LOGS in body:
+        live.mail_logs[mail.no] = take_logs(body)
+    live.outcomes.append(MailRead(mail.no, mail.kind, body, mail.by))
     return True

@@ -2,37 +2,39 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import count
 
-from flowforge.engine.births import StartRequest, check_start, make_root
-from flowforge.engine.errors import StartRejectedError
-from flowforge.engine.executor.attempts import AttemptPorts, Attempts
+from flowforge.engine.births import StartRequest
+from flowforge.engine.executor.attempts import Attempts
 from flowforge.engine.executor.claims import put_mail
 from flowforge.engine.executor.commits import Committer, Item
+from flowforge.engine.executor.giving_back import set_aside
 from flowforge.engine.executor.heavy import HeavyPool, HeavyServices
 from flowforge.engine.executor.intake import Intake
+from flowforge.engine.executor.jobs import JobTaker
 from flowforge.engine.executor.live import LiveRun
 from flowforge.engine.executor.liveness import Pulse, PulseCalls, WorkerLocks
 from flowforge.engine.executor.loading import Loader
+from flowforge.engine.executor.making import AttemptMaker, AttemptPorts
 from flowforge.engine.executor.programs import Programs
+from flowforge.engine.executor.ringing import Bells
 from flowforge.engine.executor.settings import EngineSettings
 from flowforge.engine.executor.slots import SlotQueue
+from flowforge.engine.executor.starting import Starter
 from flowforge.engine.executor.turns import TurnMaker, encode_events, large_values
 from flowforge.engine.executor.watching import Listener, Watch
-from flowforge.engine.machine import RunState, TurnSheet, fold
+from flowforge.engine.machine import TurnSheet
 from flowforge.engine.machine.actions import WorkflowNeeded
 from flowforge.engine.machine.contexts import BlobNeeded
 from flowforge.engine.machine.state import let_go
-from flowforge.engine.machine.work import Abort, Acquire, Effect, LookBack, Work
-from flowforge.engine.ports import Vault, Versions
-from flowforge.engine.store import FAR_FUTURE_MS, NewMail, Release, Store, Turn, TurnResult, Verdict
+from flowforge.engine.machine.work import Abort, Acquire, DropJob, Effect, LookBack, Work
+from flowforge.engine.ports import Doorbell, Silence, Vault, Versions
+from flowforge.engine.store import Delivery, LogLine, NewMail, Store, Turn, TurnResult, Verdict
 from flowforge.engine.why import run_status
-from flowforge.kit.border import encode
 from flowforge.kit.clock import Clock
 from flowforge.kit.crashpoint import crashpoint
-from flowforge.kit.errors import InvariantError, StorageError
-from flowforge.kit.ids import make_id
+from flowforge.kit.errors import StorageError
 from flowforge.kit.masking import Masker
 from flowforge.kit.objects import ObjectStore
 from flowforge.kit.telemetry.logs import get_logger
@@ -61,6 +63,9 @@ class EngineParts:
     heavy_loader: str | None = None
     """`module:function` that gives the registry in a process of heavy operations; None: such operations cannot run here."""
     heavy_services: HeavyServices | None = None
+    doorbell: Doorbell = field(default_factory=Silence)
+    on_outbox: Callable[[], None] = lambda: None
+    """Called in the loop when events for the outside are durable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +97,20 @@ class Engine:
             StorageError: the database cannot be used.
         """
         parts, settings = self.parts, self.settings
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self.store = parts.store
-        self.committer = Committer(self.store, parts.clock, parts.metrics)
+        self.committer = Committer(self.store, parts.clock, parts.metrics, commits_inline=settings.commits_inline)
         heavy = HeavyPool(parts.heavy_loader, settings.limits, parts.heavy_services)
         ports = AttemptPorts(
             parts.registry, parts.vault, parts.masker, parts.services, parts.clock, heavy, parts.metrics, parts.tracing
         )
-        self.attempts = Attempts(ports, settings, self.wake)
-        self.programs = Programs(self.store, self.committer, parts.registry, settings.limits)
+        maker = AttemptMaker(ports, settings.limits)
+        self.attempts = Attempts(maker, settings, self.wake)
+        self.jobs = JobTaker(self, maker)
+        self.bells = Bells(self, parts.doorbell, parts.on_outbox)
+        self._starter = Starter(self)
+        hands_out = settings.hands_out_jobs
+        self.programs = Programs(self.store, self.committer, parts.registry, settings.limits, hands_out_jobs=hands_out)
         self._turns = TurnMaker(parts.registry, parts.clock, settings, self.wake)
         self._slots = SlotQueue(self.store, self.committer, parts.clock, self.wake)
         self._loader = Loader(self)
@@ -109,15 +119,19 @@ class Engine:
         self.pulse.start()
         self.intake = Intake(self)
         self.intake.start()
+        self.jobs.start()
 
     def _pulse_calls(self) -> PulseCalls:
         def tell(what: Callable[[], None]) -> Callable[[], None]:
             def call() -> None:
-                self._loop.call_soon_threadsafe(what)
+                self.loop.call_soon_threadsafe(what)
 
             return call
 
-        return PulseCalls(tell(self._on_declared_dead), tell(self._on_lost_touch), tell(self.poke))
+        def tell_dead(worker: int) -> None:
+            self.loop.call_soon_threadsafe(self._on_declared_dead, worker)
+
+        return PulseCalls(tell_dead, tell(self._on_lost_touch), tell(self._on_found_runs))
 
     def _begin_as(self, worker: int) -> None:
         self.worker = worker
@@ -128,24 +142,30 @@ class Engine:
         return (self.worker << 32) | next(self._counter)
 
     def poke(self) -> None:
-        """There may be runs to claim, or slots to take."""
+        """There may be runs to claim, jobs or slots to take."""
         self.intake.poke()
+        self.jobs.poke()
         self._slots.ask()
 
     async def close(self, grace_ms: int) -> None:
         """Stops claiming, lets attempts in flight end within the grace, and gives the rest back to the queue, due now."""
         self._is_closing = True
         await self.intake.stop()
+        await self.jobs.stop()
         self._turns.is_closing = True
         try:
             await asyncio.wait_for(self._end_attempts(), grace_ms / 1_000)
         except TimeoutError:
-            logger.warning("Attempts in flight did not end in time and are aborted.", attempts=self.attempts.in_flight)
+            logger.warning(
+                "Attempts in flight did not end in time and are aborted.", attempts=self.attempts.in_flight + self.jobs.in_flight
+            )
         if not self.committer.is_stalled:
             await self.committer.drain()
         for live in list(self.lives.values()):
             self._drop(live)
+        self.jobs.drop_all()
         await self.attempts.quiet()
+        await self.jobs.quiet()
         await self.attempts.close()
         await self._loader.stop()
         await self._retire()
@@ -154,6 +174,7 @@ class Engine:
 
     async def _end_attempts(self) -> None:
         await self.attempts.quiet()
+        await self.jobs.quiet()
         # The last outcomes are in the loop's next pass; large ones are then on their way to the object store.
         await asyncio.sleep(0)
         await self._loader.quiet()
@@ -164,25 +185,36 @@ class Engine:
             return
         await self.committer.drain()
         try:
-            await self.committer.call(self.store.retire, self.worker)
+            if await self.committer.call(self.store.retire, self.worker) or self.settings.job_queues:
+                self.bells.tell_all()
         except StorageError as fault:
             logger.warning("The worker could not sign off; its runs go on when its death is noticed.", cause=fault.message)
 
-    def _on_declared_dead(self) -> None:
+    def _on_declared_dead(self, worker: int) -> None:
         """Another worker took this one for dead: its runs are gone, it begins anew under another number."""
+        if worker != self.worker:
+            return  # a beat under the old number came back after the new one was there
         logger.warning("This worker was declared dead; it drops its runs and registers anew.", worker=self.worker)
         self._on_lost_touch()
         for live in list(self.lives.values()):
             self._drop(live)
+        if self._is_closing:
+            return  # it has signed off, or has nothing more to do
         try:
-            self._begin_as(self.pulse.register())
+            self._begin_as(self.pulse.register_anew())
         except StorageError as fault:
             logger.warning("The worker could not register anew; the next beat tries again.", cause=fault.message)
             return
         self.poke()
 
+    def _on_found_runs(self) -> None:
+        """Dead workers left something to do."""
+        self.poke()
+        self.bells.tell_all()
+
     def _on_lost_touch(self) -> None:
-        """No beat for too long: someone else may be working on our runs, so effects stop."""
+        """No beat for too long: someone else may be working on our runs and jobs, so effects stop."""
+        self.jobs.drop_all()
         for live in list(self.lives.values()):
             if live.flights:
                 self._drop(live)
@@ -196,44 +228,15 @@ class Engine:
             ValidationError: the input does not fit.
             NotInstalledError: an operation is missing here.
             StartRejectedError: the workflow's limit is reached and says `reject`.
+            OverloadedError: more turns wait for the database than it may be behind.
         """
-        program = await self.programs.get(request.workflow["digest"])
-        workflow = program.workflow
-        value = check_start(workflow, request.input, self.parts.registry)
-        variables = {}
-        if workflow.variables:
-            variables = await self.parts.vault.read_variables(request.workspace_id, workflow.variables)
-        at = self.parts.clock.now_ms()
-        no, run_id = self.allocate_no(), make_id("run")
-        birth = make_root(replace(request, input=value), workflow, variables, no=no, run_id=run_id, at=at)
-        has_room = not self._is_closing and len(self.lives) < self.settings.runs_max
-        new_run = replace(birth.new_run, owner=self.worker if has_room else None)
-        self.intake.adopt(no)
-        future: asyncio.Future[TurnResult] = self._loop.create_future()
-        if has_room:
-            live = LiveRun(no, RunState(program, birth.started, at), 1, 1)
-            fold(live.state, birth.started, at)
-            live.priority = request.priority
-            self._take_in(live)
-            sheet = TurnSheet(live.state, at, self.allocate_no)
-            self._turn(live, sheet, lambda turn: setattr(turn, "start", new_run), future.set_result)
-        else:
-            turn = Turn(run_no=no, epoch=0, at=at, seq=2, body=b"", events=0, start=new_run)
-            self.committer.submit(Item(turn, future.set_result))
-        result = await future
-        return self._tell_start(result, run_id, no, workflow.name, 0 if new_run.slot is None else new_run.slot.limit)
+        result, new_run = await self._starter.start(request)
+        return Started(result.run_id or new_run.id, result.run_no or new_run.no, result.verdict)
 
-    def _tell_start(self, result: TurnResult, run_id: str, no: int, name: str, limit: int) -> Started:
-        if result.verdict is Verdict.REJECTED:
-            raise StartRejectedError(name, limit)
-        self.parts.metrics.runs_started.inc()
-        if result.verdict is Verdict.UNSTORABLE:
-            raise InvariantError(f"The start could not be stored: {result.problem}")
-        if result.run_no is not None:
-            self.adopt(result.run_no)
-        elif result.verdict is Verdict.DONE and no not in self.lives:
-            self.poke()
-        return Started(result.run_id or run_id, result.run_no or no, result.verdict)
+    def be_born(self, live: LiveRun, sheet: TurnSheet, dress: Callable[[Turn], None], told: Callable[[TurnResult], None]) -> None:
+        """A run that starts here begins with its first turn."""
+        self._take_in(live)
+        self._turn(live, sheet, dress, told)
 
     # --- turns ---------------------------------------------------------------------------------------------------------------
 
@@ -253,7 +256,7 @@ class Engine:
         live.is_due = True
         self._due.append(live)
         if len(self._due) == 1:
-            self._loop.call_soon(self._pass)
+            self.loop.call_soon(self._pass)
 
     def _pass(self) -> None:
         due, self._due = self._due, []
@@ -271,15 +274,7 @@ class Engine:
         except Exception:
             logger.exception("A turn failed: a fault of ours. The run is set aside.", run=live.state.run_id)
             self._drop(live)
-            self.set_aside(live.no, live.epoch, live.state.mail_seen, "The engine failed on this run; the log says how.")
-
-    def set_aside(self, run_no: int, epoch: int, mail_seen: int, reason: str, due_at: int = FAR_FUTURE_MS) -> None:
-        """Puts a run that cannot go on now back into the queue, where `due_at` or a person's message wakes it."""
-        why = encode({"causes": [{"kind": "fault", "step": "", "since": self.parts.clock.now_ms(), "ref": {"reason": reason}}]})
-        at = self.parts.clock.now_ms()
-        release = Release("waiting", due_at, why.decode())
-        turn = Turn(run_no=run_no, epoch=epoch, at=at, seq=0, body=b"", events=0, mail_seen=mail_seen, release=release)
-        self.committer.submit(Item(turn, lambda _: self.watch.wake(run_no)))
+            set_aside(self, live.no, live.epoch, live.state.mail_seen, "The engine failed on this run; the log says how.")
 
     def replace(self, old: LiveRun, fresh: LiveRun) -> None:
         """A run that was read anew takes the place of what this process held of it."""
@@ -330,6 +325,7 @@ class Engine:
     ) -> None:
         """Seals a turn and submits it; one that changes nothing is not written."""
         live.state.blobs.clear()
+        own_logs = live.logs
         turn, later = self._turns.seal(live, sheet, body)
         if dress is not None:
             dress(turn)
@@ -340,7 +336,7 @@ class Engine:
         # Until it is known whether the run has left, nothing may follow: a refused turn leaves no gap in the journal.
         live.is_blocked = turn.finish is not None or turn.release is not None
         live.pending += 1
-        self.committer.submit(Item(turn, lambda result: self._on_committed(live, sheet, turn, later, result, told)))
+        self.committer.submit(Item(turn, lambda result: self._on_committed(live, sheet, turn, later, result, told, own_logs)))
 
     def _on_committed(
         self,
@@ -350,29 +346,31 @@ class Engine:
         later: list[Work],
         result: TurnResult,
         told: Callable[[TurnResult], None] | None,
+        own_logs: list[LogLine],
     ) -> None:
         crashpoint("CP11")
         live.pending -= 1
         if told is not None:
             told(result)
         if result.verdict is Verdict.DONE:
-            self._on_durable(live, sheet, turn, later)
+            self._on_durable(live, sheet, turn, later, result)
         elif result.verdict is Verdict.MAIL and not live.is_dropped:
-            live.logs[:0] = turn.logs
+            live.logs[:0] = own_logs
             self._loader.reload(live, sheet)
         else:
             if result.verdict is Verdict.STALE:
                 self.parts.metrics.stale_epoch.inc()
                 logger.warning("Another worker has taken the run over; stale_epoch.", run=live.state.run_id, epoch=live.epoch)
+            was_dropped = live.is_dropped
             self._drop(live)
-            if result.verdict is Verdict.UNSTORABLE and turn.start is None:
+            if result.verdict is Verdict.UNSTORABLE and turn.start is None and not was_dropped:
                 reason = f"A turn could not be stored: {result.problem}"
                 logger.error(
                     "A turn could not be stored: a fault of ours. The run is set aside.", run=live.state.run_id, cause=reason
                 )
-                self.set_aside(live.no, live.epoch, live.state.mail_seen, reason)
+                set_aside(self, live.no, live.epoch, live.state.mail_seen, reason)
 
-    def _on_durable(self, live: LiveRun, sheet: TurnSheet, turn: Turn, later: list[Work]) -> None:
+    def _on_durable(self, live: LiveRun, sheet: TurnSheet, turn: Turn, later: list[Work], result: TurnResult) -> None:
         if sheet.events and self.watch.is_watched(live.no):
             self.watch.tell(live.no, turn.seq, turn.at, sheet.events)
         if turn.finish is not None or turn.release is not None:
@@ -380,13 +378,15 @@ class Engine:
         if live.is_suspect and turn.progressed:
             live.is_suspect = False
             self.poke()
-        if turn.children or turn.mails:
-            self.intake.adopt(*[child.no for child in turn.children])
-            self.intake.poke(mail=bool(turn.mails))
+        if turn.children or turn.mails or turn.jobs or turn.jobs_dropped or turn.release is not None:
+            self.bells.tell_commit(turn, result, later)
+        if self.settings.writes_outbox:
+            self.bells.tell_outbox(turn)
         if turn.slots_freed:
             self._slots.ask()
-        if live.state.is_poison and any(event["type"] == "step.parked" for event in sheet.events):
-            self.parts.metrics.dead_letters.inc()
+        if live.state.parked:
+            dead = sum(event["type"] == "step.parked" and event["reason"] == "poison" for event in sheet.events)
+            self.parts.metrics.dead_letters.inc(dead)
         if sheet.has_fired:
             crashpoint("CP14")
         if not live.is_dropped:
@@ -399,6 +399,8 @@ class Engine:
                 self.attempts.start(live, work)
             elif isinstance(work, Abort):
                 self.attempts.abort(live, work)
+            elif isinstance(work, DropJob):
+                self.attempts.settle_later(live)
             elif isinstance(work, Acquire):
                 self._slots.add(live, work)
             elif isinstance(work, LookBack):
@@ -412,11 +414,11 @@ class Engine:
         if alarm_s is None:
             return
         timer = live.wake_timer
-        if timer is not None and not timer.cancelled() and timer.when() <= self._loop.time() + alarm_s:
+        if timer is not None and not timer.cancelled() and timer.when() <= self.loop.time() + alarm_s:
             return
         if timer is not None:
             timer.cancel()
-        live.wake_timer = self._loop.call_later(alarm_s, self._on_alarm, live)
+        live.wake_timer = self.loop.call_later(alarm_s, self._on_alarm, live)
 
     def _on_alarm(self, live: LiveRun) -> None:
         live.linger = False
@@ -444,13 +446,16 @@ class Engine:
         if self.lives.get(live.no) is live:
             del self.lives[live.no]
             self.parts.metrics.active_runs.set(len(self.lives))
+            if live.is_suspect or len(self.lives) + 1 == self.settings.runs_max:
+                # There is room again for one that could not be claimed.
+                self.intake.poke()
 
     # --- people --------------------------------------------------------------------------------------------------------------
 
     async def deliver(self, mail: NewMail) -> str:
         """Sends a message to a run, wherever it lives; returns what became of it (`Delivery`)."""
         (delivery,) = await self.committer.call(self.store.deliver, [mail])
-        self.intake.poke(mail=True)
+        self.bells.tell_runs([mail.run_no] if delivery is Delivery.DELIVERED else [])
         return delivery.value
 
     async def read_mail(self) -> None:

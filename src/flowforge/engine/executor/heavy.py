@@ -164,6 +164,10 @@ class _Child(asyncio.SubprocessProtocol):
     def process_exited(self) -> None:
         self._exited.set()
 
+    def connection_lost(self, _fault: Exception | None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        # Also where whoever waited for the end was cancelled meanwhile.
+        self._transport.close()
+
     @property
     def code(self) -> int | None:
         """How the process ended: its exit code, or the signal's number below zero. None: it lives."""

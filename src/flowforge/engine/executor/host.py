@@ -1,14 +1,15 @@
 """What the parts of the executor need of the engine that they serve."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from flowforge.engine.executor.commits import Committer
 from flowforge.engine.executor.live import LiveRun
 from flowforge.engine.executor.programs import Programs
 from flowforge.engine.executor.settings import EngineSettings
+from flowforge.engine.executor.watching import Watch
 from flowforge.engine.machine import TurnSheet
-from flowforge.engine.ports import Vault, Versions
+from flowforge.engine.ports import Doorbell, Vault, Versions
 from flowforge.engine.store import Store
 from flowforge.kit.clock import Clock
 from flowforge.kit.objects import ObjectStore
@@ -31,6 +32,14 @@ class HostParts(Protocol):
     def clock(self) -> Clock: ...
     @property
     def metrics(self) -> Metrics: ...
+    @property
+    def doorbell(self) -> Doorbell: ...
+
+
+class HostBells(Protocol):
+    """Who is told to look."""
+
+    def tell_runs(self, run_nos: Iterable[int]) -> None: ...
 
 
 class Host(Protocol):
@@ -41,6 +50,7 @@ class Host(Protocol):
     committer: Committer
     programs: Programs
     lives: dict[int, LiveRun]
+    watch: Watch
     worker: int
     allocate_no: Callable[[], int]
 
@@ -50,6 +60,7 @@ class Host(Protocol):
     def admit(self, live: LiveRun) -> None: ...
     def replace(self, old: LiveRun, fresh: LiveRun) -> None: ...
     def hand_in(self, live: LiveRun, sheet: TurnSheet, body: bytes) -> None: ...
-    def set_aside(self, run_no: int, epoch: int, mail_seen: int, reason: str, due_at: int = ...) -> None: ...
+    @property
+    def bells(self) -> "HostBells": ...
     def poke_slots(self) -> None: ...
     async def read_mail(self) -> None: ...

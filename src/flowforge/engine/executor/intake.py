@@ -7,6 +7,7 @@ from typing import Final
 
 from flowforge.engine.errors import UnknownEventError
 from flowforge.engine.executor.claims import find_head, read_started, revive, revive_from_snapshot
+from flowforge.engine.executor.giving_back import leave_to_newer, set_aside
 from flowforge.engine.executor.host import Host
 from flowforge.engine.executor.live import LiveRun
 from flowforge.engine.executor.retention import Retention
@@ -62,20 +63,32 @@ class Intake:
             self._poked.set()
 
     async def _run(self) -> None:
+        """Supervisor: whatever becomes of one look, another one follows."""
         while not self._is_stopped:
             self._poked.clear()
             try:
                 await self.look()
             except (StorageError, OSError) as fault:
                 logger.warning("The database or the object store could not be looked at.", cause=str(fault))
+            except Exception:
+                logger.exception("A look at the database failed: a fault of ours. It is tried again.")
+            if self._is_stopped:
+                return
             delay_ms = min(self._engine.settings.poll_ms, max(self._next_due - self._engine.parts.clock.now_ms(), 1))
             with suppress(TimeoutError):
                 async with asyncio.timeout(delay_ms / 1_000):
                     await self._poked.wait()
 
+    def has_room(self, runs: int = 1) -> bool:
+        """Whether so many more runs would be claimed here now."""
+        engine, settings = self._engine, self._engine.settings
+        is_taking = settings.claims_runs and not self._is_stopped and engine.committer.backlog < settings.backlog_max
+        return is_taking and len(engine.lives) + runs <= settings.runs_max
+
     async def look(self) -> None:
         """Mail first, then due runs as long as there are some and room for them."""
         engine = self._engine
+        looked_at_ms = engine.parts.clock.now_ms()
         has_mail, self._has_mail = self._has_mail, False
         if has_mail or (engine.lives and await engine.committer.call(engine.store.changed)):
             await engine.read_mail()
@@ -84,7 +97,9 @@ class Intake:
         due = await engine.committer.call(engine.store.next_due)
         now_ms = engine.parts.clock.now_ms()
         engine.parts.metrics.queue_age_seconds.set(0.0 if due is None else max(now_ms - due, 0) / 1_000)
-        self._next_due = engine.parts.clock.now_ms() + engine.settings.poll_ms if due is None else due
+        # What was due before and was not claimed is not for us now: another look at once would find the same.
+        is_ahead = due is not None and due > looked_at_ms and engine.settings.claims_runs
+        self._next_due = due if due is not None and is_ahead else now_ms + engine.settings.poll_ms
         engine.poke_slots()
         await self._sweep()
 
@@ -92,7 +107,7 @@ class Intake:
         """Whether there may be more: the claim was as large as it could be."""
         engine = self._engine
         limit = min(engine.settings.runs_max - len(engine.lives), _CLAIM_MAX)
-        if limit <= 0 or (self._adopted is not None and not self._adopted):
+        if not self.has_room() or (self._adopted is not None and not self._adopted):
             return False
         request = ClaimRequest(
             worker=engine.worker,
@@ -100,6 +115,7 @@ class Intake:
             suspects=0 if any(live.is_suspect for live in engine.lives.values()) else 1,
             only=self._adopted,
             poison_limit=engine.settings.limits.poison_limit,
+            format=engine.settings.events_format,
         )
         claimed = await engine.committer.call(engine.store.claim, request)
         for run in claimed:
@@ -112,10 +128,14 @@ class Intake:
         due_at = FAR_FUTURE_MS
         try:
             engine.admit(await self._revive(claimed))
+        except UnknownEventError as fault:
+            logger.warning("A run is left to a newer version.", run=claimed.run_id, cause=fault.message)
+            engine.parts.metrics.left_to_newer.inc()
+            leave_to_newer(engine, claimed.run_no, claimed.epoch, claimed.mail, fault.message)
+            return
         except StorageError as fault:
             reason = fault.message
-            if not isinstance(fault, UnknownEventError):
-                due_at = engine.parts.clock.now_ms() + engine.settings.poll_ms
+            due_at = engine.parts.clock.now_ms() + engine.settings.poll_ms
         except FlowForgeError as fault:
             reason = fault.message
         except Exception:  # supervisor
@@ -124,7 +144,7 @@ class Intake:
         else:
             return
         logger.error("A run cannot go on here.", run=claimed.run_id, cause=reason)
-        engine.set_aside(claimed.run_no, claimed.epoch, claimed.mail, reason, due_at)
+        set_aside(engine, claimed.run_no, claimed.epoch, claimed.mail, reason, due_at)
 
     async def _revive(self, claimed: Claimed) -> LiveRun:
         """From its snapshot and what came behind it, else from its whole journal."""
@@ -146,5 +166,5 @@ class Intake:
             self._next_match_ms = now_ms + _MATCH_EVERY_MS
             if await engine.committer.call(engine.store.match):
                 self.poke(mail=True)
-        if self._adopted is None:
+        if self._adopted is None and engine.settings.keeps_house:
             await self._retention.look(now_ms)

@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass
 
+from flowforge.engine.jobs import depth_of
 from flowforge.engine.machine import RunState, TurnSheet
 from flowforge.engine.machine.work import Effect, Outcome
 from flowforge.engine.store import LogLine
@@ -29,6 +30,7 @@ class LiveRun:
 
     __slots__ = (
         "computing",
+        "depth",
         "epoch",
         "flights",
         "history_bytes",
@@ -42,21 +44,28 @@ class LiveRun:
         "logs",
         "looking",
         "mail_known",
+        "mail_logs",
         "mail_read",
         "no",
         "outcomes",
         "pending",
         "priority",
+        "run_id",
         "seq",
         "sheet",
         "snapshot_events",
         "state",
         "wake_timer",
+        "workspace_id",
     )
 
     def __init__(self, no: int, state: RunState, epoch: int, seq: int) -> None:
         self.no = no
         self.state = state
+        self.run_id = state.run_id
+        self.workspace_id = state.workspace_id
+        self.depth = depth_of(state)
+        """How many runs stand above this one."""
         self.epoch = epoch
         self.seq = seq
         """The last row that was handed to the store."""
@@ -71,6 +80,8 @@ class LiveRun:
         self.logs: list[LogLine] = []
         self.mail_read: list[int] = []
         self.mail_known: set[int] = set()
+        self.mail_logs: dict[int, list[LogLine]] = {}
+        """What steps wrote whose jobs were made elsewhere, by the message that brought it: stored when that is consumed."""
         self.priority = 5
         self.pending = 0
         """Turns that are with the store."""

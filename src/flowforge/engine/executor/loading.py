@@ -13,7 +13,7 @@ from flowforge.engine.machine import TurnSheet
 from flowforge.engine.machine.actions import WorkflowNeeded
 from flowforge.engine.machine.contexts import BlobNeeded
 from flowforge.engine.machine.work import Callee, LookBack, MailRead
-from flowforge.engine.store import WaitRow
+from flowforge.engine.store import JournalRow, Mail, WaitRow
 from flowforge.kit.border import decode
 from flowforge.kit.crashpoint import crashpoint
 from flowforge.kit.errors import FlowForgeError, NotInstalledError, RequestError, StorageError
@@ -151,10 +151,10 @@ class Loader:
 
     async def _reload(self, live: LiveRun, void: TurnSheet) -> None:
         engine = self._engine
-        rows = list(await engine.committer.call(engine.store.load, live.no))
-        mails = [mail for mail in await engine.committer.call(engine.store.mail, engine.worker) if mail.run_no == live.no]
-        if live.is_dropped:
+        read = await self._read(live)
+        if read is None:
             return
+        rows, mails = read
         fresh = LiveRun(live.no, fold_rows(live.state.program, rows), live.epoch, rows[-1].seq)
         fresh.is_suspect, fresh.priority, fresh.is_warned = live.is_suspect, live.priority, live.is_warned
         fresh.history_events, fresh.history_bytes = live.history_events, live.history_bytes
@@ -164,3 +164,17 @@ class Loader:
         for mail in mails:
             put_mail(fresh, mail)
         engine.replace(live, fresh)
+
+    async def _read(self, live: LiveRun) -> tuple[list[JournalRow], list[Mail]] | None:
+        """The run's journal and unread mail, as soon as the database can be used; None if it is dropped before."""
+        engine = self._engine
+        while not live.is_dropped:
+            try:
+                rows = list(await engine.committer.call(engine.store.load, live.no))
+                mails = [mail for mail in await engine.committer.call(engine.store.mail, engine.worker) if mail.run_no == live.no]
+            except StorageError as fault:
+                logger.error("A run cannot be read anew; it waits for that.", run=live.state.run_id, cause=fault.message)
+                await asyncio.sleep(_RETRY_S)
+            else:
+                return None if live.is_dropped else (rows, mails)
+        return None

@@ -7,14 +7,16 @@ from typing import Final, cast
 
 from flowforge.engine.executor.commits import Committer
 from flowforge.engine.machine import Program
+from flowforge.engine.ports import HEAVY_QUEUE
 from flowforge.engine.store import Store
 from flowforge.kit.border import decode
 from flowforge.kit.errors import InvariantError, NotFoundError
 from flowforge.kit.limits import Limits
 from flowforge.kit.values import JsonObject
 from flowforge.language.compiler import compile_document
-from flowforge.language.graph import Workflow
+from flowforge.language.graph import Step, Workflow
 from flowforge.operations.calling import find_target
+from flowforge.operations.definition import Nature
 from flowforge.operations.registry import Registry
 
 _KEPT_MAX: Final = 256
@@ -23,11 +25,14 @@ _KEPT_MAX: Final = 256
 class Programs:
     """Compiled definitions, the least recently used ones forgotten."""
 
-    def __init__(self, store: Store, committer: Committer, registry: Registry, limits: Limits) -> None:
+    def __init__(
+        self, store: Store, committer: Committer, registry: Registry, limits: Limits, *, hands_out_jobs: bool = False
+    ) -> None:
         self._store = store
         self._committer = committer
         self._registry = registry
         self._limits = limits
+        self._hands_out_jobs = hands_out_jobs
         self._programs: OrderedDict[str, Program] = OrderedDict()
 
     def find(self, digest: str) -> Program | None:
@@ -61,7 +66,21 @@ class Programs:
             operation = self._registry.find(name)
             if operation is not None and operation.target is not None:
                 targets[name] = partial(find_target, operation)
-        program = self._programs[digest] = Program(workflow, targets, self._limits.step_in_max_bytes)
+        program = self._programs[digest] = Program(
+            workflow,
+            targets,
+            self._limits.step_in_max_bytes,
+            self._choose_queue if self._hands_out_jobs else None,
+            self._limits.poison_limit,
+        )
         if len(self._programs) > _KEPT_MAX:
             self._programs.popitem(last=False)
         return program
+
+    def _choose_queue(self, step: Step, name: str, parameters: JsonObject) -> str | None:
+        """The queue of an attempt; None: it is made where its run is."""
+        if step.queue is not None:
+            return step.queue
+        operation = self._registry.find(name)
+        is_heavy = operation is not None and operation.nature_of(parameters) is Nature.HEAVY
+        return HEAVY_QUEUE if is_heavy else None

@@ -1,11 +1,11 @@
 """Retention: finished runs go when their time is over, and the values that only they named in the object store go with them."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import islice
-from typing import Final
+from typing import Final, ParamSpec, Protocol, TypeVar
 
-from flowforge.engine.executor.host import Host
+from flowforge.engine.store import Store
 from flowforge.kit.errors import StorageError
 from flowforge.kit.objects import ObjectStore
 from flowforge.kit.telemetry.logs import get_logger
@@ -19,10 +19,45 @@ _LOOKED_UP_MAX: Final = 1_000
 logger = get_logger("engine.retention")
 
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class KeeperCalls(Protocol):
+    """How the store is called: in the writer thread of an engine, or in any other."""
+
+    @property
+    def is_stalled(self) -> bool: ...
+    async def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R: ...
+
+
+class KeeperSettings(Protocol):
+    @property
+    def keep_runs_ms(self) -> int | None: ...
+
+
+class KeeperParts(Protocol):
+    @property
+    def objects(self) -> ObjectStore: ...
+
+
+class Keeper(Protocol):
+    """Who keeps house: an engine that is alone, or the scheduler of a cluster."""
+
+    @property
+    def store(self) -> Store: ...
+    @property
+    def committer(self) -> KeeperCalls: ...
+    @property
+    def settings(self) -> KeeperSettings: ...
+    @property
+    def parts(self) -> KeeperParts: ...
+
+
 class Retention:
     """Looks now and then. Rows first, then objects: a crash in between leaves an object without a name, never a name without an object."""
 
-    def __init__(self, engine: Host) -> None:
+    def __init__(self, engine: Keeper) -> None:
         self._engine = engine
         self._next_prune_ms = 0
         self._next_orphans_ms = 0

@@ -1,7 +1,10 @@
 """What an engine is told about its place: bounds and periods, one frozen value."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from flowforge.engine.events import EVENTS_FORMAT
+from flowforge.engine.store import NO_FACTS, WorkerFacts
 from flowforge.kit.limits import Limits
 
 
@@ -29,6 +32,25 @@ class EngineSettings:
     """A run that leaves memory with more new events than this behind its last snapshot leaves a new one."""
     keep_runs_ms: int | None = None
     """Finished runs are deleted after this time; None: never."""
+    keeps_house: bool = True
+    """Finished runs, and values that nobody names, are deleted here; False: a scheduler does it."""
     storage_patience_ms: int = 30_000
     """How long a database that cannot be used is waited for before those who wait for a run are told."""
+    claims_runs: bool = True
+    """False: runs are left to others; only jobs are made here."""
+    job_queues: Sequence[str] = ()
+    """The queues whose jobs are made here."""
+    hands_out_jobs: bool = False
+    """Heavy attempts, and those whose step names a queue, become jobs for any worker; else they are made where their run is."""
+    writes_outbox: bool = False
+    """Events for the outside are stored with what they tell."""
+    commits_inline: bool = True
+    """Commits may be made in the loop itself. False where sessions of that loop write to the same SQLite: both would wait for ever."""
+    sweep_ms: int | None = None
+    """How often the dead are looked for; None: with each beat."""
+    facts: WorkerFacts = NO_FACTS
+    backlog_max: int = 10_000
+    """Turns before the writer; above it runs are only queued and nothing is claimed, at twice this starts are refused."""
+    events_format: int = EVENTS_FORMAT
+    """The newest format of events that is known here; runs that need a later one are left to others."""
     limits: Limits = field(default_factory=Limits)

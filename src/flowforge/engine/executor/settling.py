@@ -61,9 +61,11 @@ def _find_live_causes(engine: "Engine", run_no: int) -> list[JsonObject] | None:
 
 def _read_causes(engine: "Engine", glance: Glance) -> list[JsonObject]:
     """Why a run in the queue waits; empty if it is due or somebody has it."""
-    if glance.why is None or glance.due_at is None or glance.due_at <= engine.parts.clock.now_ms():
+    if glance.why is None or glance.due_at is None:
         return []
-    return cast("list[JsonObject]", cast("JsonObject", decode(glance.why.encode()))["causes"])
+    causes = cast("list[JsonObject]", cast("JsonObject", decode(glance.why.encode()))["causes"])
+    is_left = bool(causes) and causes[0]["kind"] == "newer"
+    return causes if is_left or glance.due_at > engine.parts.clock.now_ms() else []
 
 
 async def _all_stand_still(engine: "Engine", causes: list[JsonObject], patience_ms: int | None) -> bool:
@@ -75,7 +77,7 @@ async def _all_stand_still(engine: "Engine", causes: list[JsonObject], patience_
 
 async def _stands_still(engine: "Engine", cause: JsonObject, patience_ms: int | None) -> bool:
     kind = cause["kind"]
-    if kind in {"person", "paused", "fault"}:
+    if kind in {"person", "paused", "fault", "newer"}:
         return True
     if kind == "signal" and "until" not in cause:
         return True

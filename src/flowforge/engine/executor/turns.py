@@ -2,14 +2,16 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final, cast
 
 import orjson
 
 from flowforge.engine.births import make_child
-from flowforge.engine.events import BlobRef, Event, RunFinished
+from flowforge.engine.events import BlobRef, Event, RunFinished, RunStarted
 from flowforge.engine.executor.live import LiveRun
 from flowforge.engine.executor.settings import EngineSettings
+from flowforge.engine.jobs import make_job
 from flowforge.engine.machine import TurnSheet, decide, record
 from flowforge.engine.machine.actions import WorkflowNeeded
 from flowforge.engine.machine.contexts import BlobNeeded
@@ -19,6 +21,7 @@ from flowforge.engine.machine.work import (
     Acquire,
     CancelChild,
     Condemned,
+    DropJob,
     Effect,
     Failed,
     LookBack,
@@ -26,10 +29,12 @@ from flowforge.engine.machine.work import (
     Outcome,
     Pure,
     StartChild,
+    StartJob,
     Succeeded,
     Work,
 )
-from flowforge.engine.store import FAR_FUTURE_MS, Finish, NewMail, NewRun, Release, Turn, WaitRow
+from flowforge.engine.outbox_events import list_birth_events, list_outbox_events
+from flowforge.engine.store import FAR_FUTURE_MS, Finish, LogLine, NewJob, NewMail, NewRun, Release, Turn, WaitRow
 from flowforge.engine.why import explain_state, run_status
 from flowforge.kit.border import encode
 from flowforge.kit.clock import Clock
@@ -137,7 +142,7 @@ class TurnMaker:
             events=len(sheet.events),
             mail_seen=state.mail_seen,
             mail_read=live.mail_read,
-            logs=live.logs,
+            logs=live.logs if not live.mail_logs else _add_mail_logs(live),
             waits_removed=sheet.waits_removed,
             slots_freed=sheet.slots_freed,
         )
@@ -154,6 +159,9 @@ class TurnMaker:
         elif not self.is_closing and not sheet.is_full and self.is_idle(live, later):
             # Only a turn that decided to the end can tell that nothing follows.
             turn.release = self._release(live)
+        if self._settings.writes_outbox and sheet.events:
+            was_waiting = sheet.was_waiting
+            turn.outbox = list_outbox_events(state, sheet.events, sheet.at, row=turn.seq, was_waiting=was_waiting)
         self._watch_history(live)
         return turn, later
 
@@ -163,18 +171,35 @@ class TurnMaker:
         children: list[NewRun] = []
         mails: list[NewMail] = []
         waits: list[WaitRow] = []
+        jobs: list[NewJob] = []
+        dropped: list[tuple[str, int]] = []
         for work in sheet.work:
-            if isinstance(work, StartChild):
+            if isinstance(work, Effect):
+                later.append(work)
+            elif isinstance(work, StartJob):
                 live.linger = True
-                children.append(make_child(live.no, live.state, live.priority, work, sheet.at))
+                jobs.append(make_job(live.no, live.state, live.priority, work, sheet.at))
+            elif isinstance(work, StartChild):
+                live.linger = True
+                children.append(self._bear(live, work, sheet.at))
             elif isinstance(work, CancelChild):
                 mails.append(NewMail(work.run_no, "cancel", b"{}", f"run:{live.state.run_id}", f"parent:{live.no}"))
             else:
-                if isinstance(work, LookBack):
+                if isinstance(work, DropJob):
+                    dropped.append((work.key, work.attempt))
+                elif isinstance(work, LookBack):
                     waits.append(WaitRow(work.key, work.name, work.correlation, work.since))
                 later.append(work)
         turn.children, turn.mails, turn.waits_added = children, mails, waits
+        turn.jobs, turn.jobs_dropped = jobs, dropped
         return later
+
+    def _bear(self, live: LiveRun, work: StartChild, at: int) -> NewRun:
+        child = make_child(live.no, live.state, live.priority, work, at)
+        if not self._settings.writes_outbox:
+            return child
+        (started,) = cast("list[RunStarted]", orjson.loads(child.body))
+        return replace(child, outbox=list_birth_events(started, at))
 
     def _finish(self, live: LiveRun, sheet: TurnSheet, turn: Turn) -> None:
         state = live.state
@@ -207,7 +232,7 @@ class TurnMaker:
         stands_still = state.is_paused or bool(state.parked)
         if (state.ready or state.unknown or state.slot_waits) and not stands_still:
             return False
-        if any(attempt.child is None for attempt in state.open.values()):
+        if any(attempt.is_local for attempt in state.open.values()):
             return False
         if state.is_paused:
             return True
@@ -245,6 +270,11 @@ class TurnMaker:
             message = f"The history of the run is full ({live.history_events} events, {live.history_bytes} bytes)."
             live.outcomes.append(Condemned({"code": "history_limit", "message": message}))
             self._wake(live)
+
+
+def _add_mail_logs(live: LiveRun) -> list[LogLine]:
+    """What was logged here, and the lines that came with the messages which the turn consumes."""
+    return [*live.logs, *(line for no in live.mail_read for line in live.mail_logs.pop(no, ()))]
 
 
 def _decide(sheet: TurnSheet) -> BlobNeeded | WorkflowNeeded | None:

@@ -11,7 +11,7 @@ from flowforge.engine.machine.contexts import context_of
 from flowforge.engine.machine.packing import pack_parameters
 from flowforge.engine.machine.sheet import TurnSheet, error_of
 from flowforge.engine.machine.state import LOOP_WINDOW, UNDO, RunState, Scope
-from flowforge.engine.machine.work import Acquire, Callee, Effect, Pure, StartChild
+from flowforge.engine.machine.work import Acquire, Callee, Effect, Pure, StartChild, StartJob
 from flowforge.kit.ids import derive_id
 from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.language.expressions import Context, ExpressionError, SecretText, Template
@@ -191,9 +191,14 @@ def plan_effect(sheet: TurnSheet, scope: Scope, step: Step, key: str, context: C
         event["target"] = target
     if attempt == 1 and scope.graph.races and scope.preset is None:
         event["parameters"] = pack_parameters(parameters)
+    choose_queue = state.program.choose_queue
+    queue = None if choose_queue is None else choose_queue(step, action.name, parameters)
+    if queue is not None:
+        event["job"] = queue
     sheet.write(event)
     state.parameters[key] = parameters
-    sheet.ask(Effect(key, attempt, step, action.name, parameters, idempotency_key, step.timeout_ms))
+    effect = Effect(key, attempt, action.name, parameters, idempotency_key, step.timeout_ms)
+    sheet.ask(effect if queue is None else StartJob(queue, effect))
 
 
 def hash_text(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from typing import Final, cast
 
-from flowforge.engine.events import ErrorValue, LoopItem, StepCompleted
+from flowforge.engine.events import BlobRef, ErrorValue, LoopItem, StepCompleted
 from flowforge.engine.machine.actions import (
     add_undo,
     ask_slot,
@@ -18,7 +18,7 @@ from flowforge.engine.machine.propagation import last_output
 from flowforge.engine.machine.recording import record
 from flowforge.engine.machine.sheet import TurnSheet, error_of
 from flowforge.engine.machine.state import Loop, RunState, Scope, Signal, next_timer
-from flowforge.engine.machine.work import Failed, LookBack
+from flowforge.engine.machine.work import Failed, LookBack, Succeeded
 from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.language.expressions import Context, ExpressionError
 from flowforge.language.graph import Call, Foreach, OnInterrupt, Repeat
@@ -35,6 +35,9 @@ def decide(sheet: TurnSheet) -> None:
     state = sheet.state
     while not state.is_finished and not sheet.is_full:
         written, asked = len(sheet.events), len(sheet.work)
+        if state.job_results:
+            # Before anybody's wish: what is known to have happened can then be undone.
+            _end_jobs(sheet)
         if state.cancel_by is not None or state.discarded or state.skips or state.resolved_as_done:
             _heed_people(sheet)
         if not state.is_paused:
@@ -88,7 +91,7 @@ def _face_unknown(sheet: TurnSheet) -> None:
     for key, attempt in list(state.unknown.items()):
         step = attempt.scope.graph.steps[attempt.index]
         error: ErrorValue = {"code": "outcome_unknown", "message": _UNKNOWN_MESSAGE, "attempt": attempt.attempt}
-        if state.is_poison:
+        if state.is_poison or attempt.scope.losses.get(attempt.index, 0) >= state.program.poison_limit:
             sheet.write({"type": "step.parked", "step": key, "reason": "poison", "error": error})
         elif step.on_interrupt is OnInterrupt.ASK:
             sheet.write({"type": "step.parked", "step": key, "reason": "outcome_unknown", "error": error})
@@ -179,6 +182,29 @@ def _end_children(sheet: TurnSheet) -> None:
             record(sheet, Failed(key, attempt.attempt, _child_error(body)))
         # Not before: what a compensation reads may have to be loaded first.
         state.child_results.pop(key, None)
+
+
+def _end_jobs(sheet: TurnSheet) -> None:
+    """Attempts that other workers made: their outcomes are recorded as if they had been made here."""
+    for key, body in list(sheet.state.job_results.items()):
+        attempt = cast("int", body["attempt"])
+        if "error" in body:
+            record(sheet, _read_failure(key, attempt, body))
+        else:
+            blob = cast("BlobRef | None", body.get("blob"))
+            record(sheet, Succeeded(key, attempt, str(body["port"]), body.get("output"), blob))
+
+
+def _read_failure(key: str, attempt: int, body: JsonObject) -> Failed:
+    return Failed(
+        key,
+        attempt,
+        cast("ErrorValue", body["error"]),
+        is_fatal=body.get("is_fatal") is True,
+        is_retryable=body.get("is_retryable") is not False,
+        after_ms=cast("int | None", body.get("after_ms")),
+        postpones=body.get("postpones") is True,
+    )
 
 
 def _child_error(body: JsonObject) -> ErrorValue:

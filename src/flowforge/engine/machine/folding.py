@@ -91,14 +91,16 @@ def _fold_started(_state: RunState, _event: Event) -> None:
 
 
 def _fold_claimed(state: RunState, event: RunClaimed) -> None:
-    """Another worker begins: of attempts without outcome nobody knows; called runs report themselves."""
+    """Another worker begins: of attempts without outcome nobody knows; called runs and jobs report themselves."""
     state.epoch = event["epoch"]
     state.is_poison = event.get("poison", False)
     for key, attempt in list(state.open.items()):
-        if attempt.child is None:
+        if attempt.is_local:
             del state.open[key]
             state.unknown[key] = attempt
             attempt.scope.status[attempt.index] = UNKNOWN
+    for key in state.aborting:
+        state.job_results.pop(key, None)
     state.aborting.clear()
 
 
@@ -181,6 +183,9 @@ def _fold_planned(state: RunState, event: StepPlanned) -> None:
     child = event.get("child")
     if child is not None:
         _fold_child(state, event, attempt, child)
+    elif "job" in event:
+        attempt.job = event["job"]
+        state.waits[key] = Wait("job", state.at, ref={"queue": event["job"], "attempt": event["attempt"]})
 
 
 def _fold_child(state: RunState, event: StepPlanned, attempt: OpenAttempt, child: dict[str, JsonValue]) -> None:
@@ -196,6 +201,8 @@ def _fold_child(state: RunState, event: StepPlanned, attempt: OpenAttempt, child
 
 def _fold_completed(state: RunState, event: StepCompleted) -> None:
     key = event["step"]
+    if state.job_results:
+        state.job_results.pop(key, None)
     late = state.aborting.pop(key, None)
     if late is not None:
         _fold_late(state, late.scope, late.index, event)
@@ -265,6 +272,8 @@ def _note_undo(state: RunState, scope: Scope, index: int, event: StepCompleted) 
 
 def _fold_failed(state: RunState, event: StepFailed) -> None:
     key = event["step"]
+    if state.job_results:
+        state.job_results.pop(key, None)
     late = state.aborting.pop(key, None)
     if late is not None:
         late.scope.errors[late.index] = event["error"]

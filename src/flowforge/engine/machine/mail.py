@@ -1,7 +1,9 @@
 """Messages from outside: how each kind changes the state of a run.
 
 Bodies: `signal {name, key?, payload}`, `cancel {}`, `pause {}`, `resume {}`, `retry {step}`, `skip {step, output?}`,
-`resolve {step, happened, output?}`, `edit {input}`, `child {step, attempt, status, run, output? | blob?, error?}`, `discard {}`.
+`resolve {step, happened, output?}`, `edit {input}`, `child {step, attempt, status, run, output? | blob?, error?}`, `discard {}`,
+`job {step, attempt, port, output? | blob?}`, `job {step, attempt, error, is_fatal, is_retryable, after_ms, postpones}`,
+`job {step, attempt, lost: expired | released | aborted}`.
 A message that no longer fits (the step is over) changes nothing: the journal has it all the same.
 """
 
@@ -14,6 +16,7 @@ from flowforge.engine.machine.state import (
     PARKED,
     READY,
     RETRYING,
+    UNKNOWN,
     WAITING,
     RunState,
     Scope,
@@ -82,6 +85,7 @@ def _restart(state: RunState, scope: Scope, index: int, key: str) -> None:
     state.parameters.pop(key, None)
     state.started_steps.pop(key, None)
     state.is_poison = False
+    scope.losses.pop(index, None)
     mark_ready(state, scope, index)
 
 
@@ -126,6 +130,29 @@ def _child(state: RunState, event: RunMail) -> None:
         state.child_results[str(body["step"])] = body
 
 
+def _job(state: RunState, event: RunMail) -> None:
+    """A job ended, or was lost: then nobody knows its outcome, as after the death of the run's own worker."""
+    body = event["body"]
+    key = str(body.get("step", ""))
+    attempt = state.open.get(key) or state.aborting.get(key)
+    if attempt is None or attempt.job is None or attempt.attempt != body.get("attempt"):
+        return
+    if "lost" not in body:
+        state.job_results[key] = body
+    elif key in state.aborting:
+        del state.aborting[key]
+    else:
+        _lose(state, key, is_death=body["lost"] == "expired")
+
+
+def _lose(state: RunState, key: str, *, is_death: bool) -> None:
+    attempt = state.unknown[key] = state.open.pop(key)
+    state.waits.pop(key, None)
+    attempt.scope.status[attempt.index] = UNKNOWN
+    if is_death:
+        attempt.scope.losses[attempt.index] = attempt.scope.losses.get(attempt.index, 0) + 1
+
+
 _HANDLERS: dict[str, Callable[[RunState, RunMail], None]] = {
     "signal": _signal,
     "cancel": _cancel,
@@ -137,4 +164,5 @@ _HANDLERS: dict[str, Callable[[RunState, RunMail], None]] = {
     "resolve": _resolve,
     "edit": _edit,
     "child": _child,
+    "job": _job,
 }

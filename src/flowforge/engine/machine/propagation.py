@@ -184,7 +184,10 @@ def _abort(state: RunState, key: str, attempt: OpenAttempt) -> None:
         state.side.children_cancelled.append(attempt.child)
         return
     state.aborting[key] = attempt
-    state.side.aborts.append(key)
+    if attempt.job is None:
+        state.side.aborts.append(key)
+    else:
+        state.side.jobs_dropped.append((key, attempt.attempt, attempt.job))
 
 
 def drop_loop(state: RunState, key: str) -> None:

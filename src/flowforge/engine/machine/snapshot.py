@@ -14,7 +14,7 @@ from flowforge.engine.machine.snapshot_shape import StateData
 from flowforge.engine.machine.snapshot_writing import write_state
 from flowforge.engine.machine.state import Program, RunState
 
-SNAPSHOT_FORMAT: Final = 1
+SNAPSHOT_FORMAT: Final = 2
 """Raise it with every change of what is written: a snapshot of another format is ignored."""
 
 

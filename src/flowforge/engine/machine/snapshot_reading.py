@@ -75,6 +75,7 @@ class _Reader:
         scope.errors = dict(data["errors"])
         scope.attempts = dict(data["attempts"])
         scope.failures = dict(data["failures"])
+        scope.losses = dict(data["losses"])
         scope.preset = None if data["preset"] is None else unpack_parameters(data["preset"])
         return scope
 
@@ -151,6 +152,7 @@ class _Reader:
         state.signals = [Signal(*signal) for signal in written["signals"]]
         state.fired = written["fired"]
         state.child_results = written["child_results"]
+        state.job_results = written["job_results"]
         state.skips = {key: (output, by) for key, (output, by) in written["skips"].items()}
         state.resolved_as_done = written["resolved_as_done"]
         state.timers = written["timers"]
@@ -180,8 +182,8 @@ class _Reader:
 
     def _read_attempts(self, attempts: Sequence[AttemptData]) -> dict[str, OpenAttempt]:
         found = [
-            OpenAttempt(self._scopes[number], index, attempt, planned_at, child)
-            for (number, index), attempt, planned_at, child in attempts
+            OpenAttempt(self._scopes[number], index, attempt, planned_at, child, job)
+            for (number, index), attempt, planned_at, child, job in attempts
         ]
         return {attempt.scope.key(attempt.index): attempt for attempt in found}
 

@@ -17,8 +17,8 @@ Place = tuple[int, int]
 """A step: its scope's number, its index."""
 
 
-AttemptData = tuple[Place, int, int, int | None]
-"""Step, attempt, when it was planned, the called run's number."""
+AttemptData = tuple[Place, int, int, int | None, str | None]
+"""Step, attempt, when it was planned, the called run's number, the queue of the job."""
 
 
 class ScopeData(TypedDict):
@@ -37,6 +37,7 @@ class ScopeData(TypedDict):
     errors: list[tuple[int, ErrorValue]]
     attempts: list[tuple[int, int]]
     failures: list[tuple[int, int]]
+    losses: list[tuple[int, int]]
     preset: JsonObject | None
 
 
@@ -90,6 +91,7 @@ class StateData(TypedDict):
     signals: list[tuple[int, str, str | None, JsonValue]]
     fired: dict[str, str]
     child_results: dict[str, JsonObject]
+    job_results: dict[str, JsonObject]
     skips: dict[str, tuple[JsonValue, str]]
     resolved_as_done: dict[str, JsonValue]
     started_steps: dict[str, int]

@@ -83,6 +83,7 @@ class _Writer:
             "signals": [(signal.no, signal.name, signal.key, signal.payload) for signal in state.signals],
             "fired": state.fired,
             "child_results": state.child_results,
+            "job_results": state.job_results,
             "skips": state.skips,
             "resolved_as_done": state.resolved_as_done,
             "started_steps": state.started_steps,
@@ -110,6 +111,7 @@ class _Writer:
             "errors": list(scope.errors.items()),
             "attempts": list(scope.attempts.items()),
             "failures": list(scope.failures.items()),
+            "losses": list(scope.losses.items()),
             "preset": None if scope.preset is None else pack_parameters(scope.preset),
         }
 
@@ -136,7 +138,10 @@ def _write_places(places: Iterable[tuple[Scope, int]]) -> list[Place]:
 
 
 def _write_attempts(attempts: dict[str, OpenAttempt]) -> list[AttemptData]:
-    return [((found.scope.number, found.index), found.attempt, found.planned_at, found.child) for found in attempts.values()]
+    return [
+        ((found.scope.number, found.index), found.attempt, found.planned_at, found.child, found.job)
+        for found in attempts.values()
+    ]
 
 
 def _write_undo(undo: Undo) -> JsonObject:

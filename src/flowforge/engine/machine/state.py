@@ -92,9 +92,15 @@ class Program:
         workflow: Workflow,
         targets: "Mapping[str, Callable[[JsonObject], str | None]] | None" = None,
         parameters_max_bytes: int = 10 * 2**20,
+        choose_queue: "Callable[[Step, str, JsonObject], str | None] | None" = None,
+        poison_limit: int = 3,
     ) -> None:
         self.workflow = workflow
         self.parameters_max_bytes = parameters_max_bytes
+        self.choose_queue = choose_queue
+        """By step, operation and parameters: the queue of an attempt, None where it is made in place. None: all are."""
+        self.poison_limit = poison_limit
+        """A step whose jobs have ended so many workers is parked."""
         self.targets = targets or {}
         """By operation: names what an effect touches, for the ledger."""
         self._plans: dict[int, Plan] = {}
@@ -130,6 +136,7 @@ class Program:
                 mock=None,
                 compensate=None,
                 handles_error=False,
+                queue=step.queue,
             )
             plan = self._undo[id(step)] = Plan(Graph(steps=(undo,), index={step.id: 0}, races=False))
         return plan
@@ -146,6 +153,7 @@ class Scope:
         "item_index",
         "left",
         "loop",
+        "losses",
         "number",
         "open",
         "outputs",
@@ -176,6 +184,8 @@ class Scope:
         self.errors: dict[int, ErrorValue] = {}
         self.attempts: dict[int, int] = {}
         self.failures: dict[int, int] = {}
+        self.losses: dict[int, int] = {}
+        """How many jobs of a step have lost their worker."""
         self.preset: JsonObject | None = None
         """Of a compensation: its parameters, evaluated when the step completed."""
         self.roots: dict[str, JsonValue | Lazy] | None = None
@@ -231,18 +241,24 @@ class Loop:
 
 @dataclass(slots=True)
 class OpenAttempt:
-    """An attempt that is planned and has no outcome yet. `child`: number of the called run."""
+    """An attempt that is planned and has no outcome yet. `child`: number of the called run. `job`: the queue it was handed to."""
 
     scope: Scope
     index: int
     attempt: int
     planned_at: int
     child: int | None = None
+    job: str | None = None
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is made where its run is: a new owner of the run knows nothing of it."""
+        return self.child is None and self.job is None
 
 
 @dataclass(slots=True)
 class Wait:
-    """Why a step waits. `kind`: timer, signal, slot, child, retry, person (parked)."""
+    """Why a step waits. `kind`: timer, signal, slot, child, job, retry, person (parked)."""
 
     kind: str
     since: int
@@ -274,6 +290,8 @@ class Side:
 
     aborts: list[str] = field(default_factory=list[str])
     children_cancelled: list[int] = field(default_factory=list[int])
+    jobs_dropped: list[tuple[str, int, str]] = field(default_factory=list[tuple[str, int, str]])
+    """Key, attempt and queue."""
     waits_removed: list[str] = field(default_factory=list[str])
     slots_freed: list[str] = field(default_factory=list[str])
 
@@ -331,6 +349,7 @@ class RunState:
         self.parked: dict[str, tuple[Scope, int]] = {}
         self.fired: dict[str, str] = {}
         self.child_results: dict[str, JsonObject] = {}
+        self.job_results: dict[str, JsonObject] = {}
         self.skips: dict[str, tuple[JsonValue, str]] = {}
         self.resolved_as_done: dict[str, JsonValue] = {}
         self.started_steps: dict[str, int] = {}
@@ -369,6 +388,13 @@ def open_scope(state: RunState, plan: Plan, path: str, parent: Scope | None) -> 
     for index in plan.starts:
         mark_ready(state, scope, index)
     return scope
+
+
+def is_waiting(state: RunState) -> bool:
+    """Whether the run waits: something is waited for, and no attempt is under way (a called run's aside)."""
+    if not state.waits or state.unknown or state.aborting:
+        return False
+    return all(attempt.child is not None for attempt in state.open.values())
 
 
 def let_go(state: RunState) -> None:

@@ -30,11 +30,27 @@ class Effect:
 
     key: str
     attempt: int
-    step: Step
     name: str
     parameters: JsonObject
     idempotency_key: str
     timeout_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class StartJob:
+    """An attempt for any worker that serves the queue, to be stored in the commit of its plan."""
+
+    queue: str
+    effect: Effect
+
+
+@dataclass(frozen=True, slots=True)
+class DropJob:
+    """A job that is no longer wanted; its run hears what became of it."""
+
+    key: str
+    attempt: int
+    queue: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +110,7 @@ class LookBack:
     since: int
 
 
-Work = Pure | Effect | Abort | StartChild | CancelChild | Acquire | LookBack
+Work = Pure | Effect | StartJob | DropJob | Abort | StartChild | CancelChild | Acquire | LookBack
 
 
 # --- outcomes ------------------------------------------------------------------------------------------------------------------

@@ -5,78 +5,31 @@ Plan: runs, queue, snapshots by key; the last seq and the journal behind the sna
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Final
 
-from flowforge.engine.queueing import CLAIM_MOST, encode_claimed
-from flowforge.engine.sqlite.candidates import Candidate, Group, find_among, find_best, list_due_groups
+from flowforge.engine.candidates import Candidate, Group, WorkspaceTurns, choose_runs
+from flowforge.engine.queueing import encode_claimed
+from flowforge.engine.sqlite.candidates import Finder
 from flowforge.engine.sqlite.deliver import find_mail_of
 from flowforge.engine.sqlite.rows import for_keys, transaction, write_rows
 from flowforge.engine.sqlite.run_slots import take_slot
 from flowforge.engine.store import FAR_FUTURE_MS, Claimed, ClaimRequest, JournalRow, Mail
 from flowforge.kit.crashpoint import crashpoint
 
-_GROUPS_KEPT_MS: Final = 1_000
 _IS_ALIVE = "SELECT 1 FROM workers WHERE no=? AND dead=0"
 _IS_ANY_DUE = "SELECT EXISTS (SELECT 1 FROM queue WHERE due_at<=?)"
 _PUT_BACK = "UPDATE queue SET due_at=?, cause='concurrency' WHERE run_no=?"
 _TAKE = "DELETE FROM queue WHERE run_no IN"
 _OWN = """UPDATE runs SET owner=?, epoch=epoch+1, status=CASE WHEN status IN ('queued', 'waiting') THEN 'running' ELSE status END
  WHERE no IN"""
-_OWNED = """SELECT no, id, workspace_id, epoch, crashes, mail, (SELECT max(seq) FROM journal WHERE run_no=runs.no) FROM runs WHERE no IN"""
+_OWNED = """SELECT no, id, workspace_id, epoch, crashes, mail, (SELECT max(seq) FROM journal WHERE run_no=runs.no), priority
+ FROM runs WHERE no IN"""
 _JOURNAL = "INSERT INTO journal(run_no, seq, epoch, at, events, body)"
 _SNAPSHOTS = "SELECT run_no, seq, format, body FROM snapshots WHERE run_no IN"
 _ROWS = """SELECT j.run_no, j.seq, j.epoch, j.at, CAST(j.body AS BLOB) FROM runs r LEFT JOIN snapshots s ON s.run_no=r.no
  CROSS JOIN journal j ON j.run_no=r.no AND j.seq>coalesce(s.seq, 0) WHERE r.no IN"""
 
 
-@dataclass(slots=True)
-class Claiming:
-    """What a store remembers from claim to claim: whose turn it is."""
-
-    groups: list[Group] = field(default_factory=list[Group])
-    read_at: int = -_GROUPS_KEPT_MS
-    served: str = ""
-    """The workspace that was served last."""
-
-    def choose(self, connection: sqlite3.Connection, request: ClaimRequest, now: int) -> list[Candidate]:
-        """The best due rows under the write lock, at most `suspects` of them with crashes behind."""
-        limit = min(request.limit, CLAIM_MOST)
-        if limit <= 0:
-            return []
-        if request.only is not None:
-            return _limit_suspects(find_among(connection, request.only, now), limit, request.suspects)
-        is_fresh = self._refresh(connection, now, is_forced=False)
-        found = self._find(connection, limit, request.suspects, now)
-        if len(found) < limit and not is_fresh and self._refresh(connection, now, is_forced=True):
-            found = self._find(connection, limit, request.suspects, now)
-        return found
-
-    def _refresh(self, connection: sqlite3.Connection, now: int, *, is_forced: bool) -> bool:
-        if not is_forced and 0 <= now - self.read_at < _GROUPS_KEPT_MS:
-            return False
-        self.groups = list_due_groups(connection, now)
-        self.read_at = now
-        return True
-
-    def _find(self, connection: sqlite3.Connection, limit: int, suspects: int, now: int) -> list[Candidate]:
-        after = [group for group in self.groups if group[0] > self.served]
-        turn = [*after, *(group for group in self.groups if group[0] <= self.served)]
-        doubtful = find_best(connection, [group for group in turn if group[1]], min(limit, suspects), now)
-        clear = find_best(connection, [group for group in turn if not group[1]], limit - len(doubtful), now)
-        return [*doubtful, *clear]
-
-    def remember(self, last: str) -> None:
-        """The next claim begins behind this workspace."""
-        self.served = last
-
-
-def _limit_suspects(found: Sequence[Candidate], limit: int, suspects: int) -> list[Candidate]:
-    doubtful = [one for one in found if one.suspect][:suspects]
-    return [*doubtful, *(one for one in found if not one.suspect)][:limit]
-
-
-def claim_runs(connection: sqlite3.Connection, claiming: Claiming, request: ClaimRequest, now: int) -> list[Claimed]:
+def claim_runs(connection: sqlite3.Connection, turns: WorkspaceTurns[Group], request: ClaimRequest, now: int) -> list[Claimed]:
     """See `Store.claim`."""
     crashpoint("CP05")
     if not connection.execute(_IS_ANY_DUE, (now,)).fetchone()[0]:
@@ -85,13 +38,13 @@ def claim_runs(connection: sqlite3.Connection, claiming: Claiming, request: Clai
     with transaction(connection):
         if connection.execute(_IS_ALIVE, (request.worker,)).fetchone() is None:
             return []
-        chosen = claiming.choose(connection, request, now)
+        chosen = choose_runs(turns, Finder(connection), request, now)
         crashpoint("CP13")
         taken = {one.run_no: one for one in chosen if _has_slot(connection, one)}
         claimed = _take(connection, taken, request, now) if taken else []
     if claimed:
         crashpoint("CP06")
-        claiming.remember(claimed[-1].workspace_id)
+        turns.served = claimed[-1].workspace_id
     return claimed
 
 
@@ -110,7 +63,7 @@ def _take(connection: sqlite3.Connection, taken: dict[int, Candidate], request: 
     owned = {row[0]: row for row in for_keys(connection, _OWNED, taken)}
     events = [
         (no, last_seq + 1, epoch, now, 1, _claimed_event(epoch, crashes, taken[no].cause, request))
-        for no, _, _, epoch, crashes, _, last_seq in owned.values()
+        for no, _, _, epoch, crashes, _, last_seq, _ in owned.values()
     ]
     write_rows(connection, _JOURNAL, events)
     # Before COMMIT: what is claimed and not handed over would belong to nobody until this worker dies.
@@ -121,7 +74,7 @@ def _claimed_event(epoch: int, crashes: int, cause: str, request: ClaimRequest) 
     return encode_claimed(epoch, request.worker, cause, is_poison=crashes >= request.poison_limit).decode()
 
 
-def _load(connection: sqlite3.Connection, owned: Sequence[tuple[int, str, str, int, int, int, int]]) -> list[Claimed]:
+def _load(connection: sqlite3.Connection, owned: Sequence[tuple[int, str, str, int, int, int, int, int]]) -> list[Claimed]:
     run_nos = [row[0] for row in owned]
     snapshots = {row[0]: row for row in for_keys(connection, _SNAPSHOTS, run_nos)}
     rows: dict[int, list[JournalRow]] = {no: [] for no in run_nos}
@@ -131,7 +84,7 @@ def _load(connection: sqlite3.Connection, owned: Sequence[tuple[int, str, str, i
     for mail in find_mail_of(connection, [row[0] for row in owned if row[5]]):
         mails[mail.run_no].append(mail)
     claimed: list[Claimed] = []
-    for no, run_id, workspace_id, epoch, crashes, mail, _ in owned:
+    for no, run_id, workspace_id, epoch, crashes, mail, _, priority in owned:
         _, seq, form, body = snapshots.get(no, (no, 0, 0, None))
-        claimed.append(Claimed(no, run_id, workspace_id, epoch, crashes, mail, rows[no], mails[no], body, seq, form))
+        claimed.append(Claimed(no, run_id, workspace_id, epoch, crashes, mail, rows[no], mails[no], body, seq, form, priority))
     return claimed

@@ -13,8 +13,9 @@ from typing import Final
 from flowforge.engine.sqlite.births import Births
 from flowforge.engine.sqlite.deliver import mark_read, post_mails
 from flowforge.engine.sqlite.endings import finish_runs, free_steps, release_runs
+from flowforge.engine.sqlite.jobs import change_jobs
 from flowforge.engine.sqlite.rows import Row, for_keys, transaction, write_rows
-from flowforge.engine.store import NewMail, Turn, TurnResult, Verdict
+from flowforge.engine.store import NewMail, NewOutboxEvent, Turn, TurnResult, Verdict
 from flowforge.kit.crashpoint import crashpoint
 
 _STATES = "SELECT no, epoch, mail, crashes FROM runs WHERE finished_at IS NULL AND no IN"
@@ -27,6 +28,7 @@ _DROP_WAIT = "DELETE FROM waits WHERE run_no=? AND key=?"
 _LOG = "INSERT INTO step_logs(run_no, at, level, step, attempt, message, fields)"
 _BLOB = "INSERT OR IGNORE INTO run_blobs(run_no, blob) SELECT r.no, v.column2 FROM ("
 _BLOB_OF_RUN = ") AS v JOIN runs r ON r.no=v.column1"
+_OUTBOX = "INSERT INTO outbox(workspace_id, aggregate_type, aggregate_id, event_type, payload, traceparent, created_at, due_at)"
 _CONTENT_FAULTS: Final = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
 _VALUE_FAULTS: Final = (OverflowError, UnicodeError)
 _DONE: Final = TurnResult(Verdict.DONE)
@@ -64,6 +66,8 @@ class _Batch:
     now: int
     blocked: dict[int, TurnResult] = field(default_factory=dict[int, TurnResult])
     """Runs of which a turn was refused: those behind it are too."""
+    told: list[NewMail] = field(default_factory=list[NewMail])
+    """To runs whose jobs are gone."""
 
     def store(self, turns: Sequence[Turn]) -> list[TurnResult]:
         states = self._read_states(turns)
@@ -116,6 +120,12 @@ class _Batch:
         ]
         write_rows(self.connection, _LOG, logs)
         write_rows(self.connection, _BLOB, [blob for turn in turns for blob in turn.blobs], _BLOB_OF_RUN)
+        self.told = change_jobs(self.connection, turns)
+        write_rows(
+            self.connection,
+            _OUTBOX,
+            [_outbox_row(event) for event in (*births.outbox, *(event for turn in turns for event in turn.outbox))],
+        )
 
     def _end(self, turns: Sequence[Turn], displacing: Sequence[NewMail], suspects: set[int]) -> None:
         for_keys(self.connection, _PROGRESS, suspects)
@@ -130,7 +140,7 @@ class _Batch:
         if finishes:
             finish_runs(self.connection, finishes, self.now)
         # Behind finish and release: a run that leaves in this commit is woken by mail of this commit.
-        mails = [*(mail for turn in turns for mail in turn.mails), *displacing]
+        mails = [*(mail for turn in turns for mail in turn.mails), *self.told, *displacing]
         if mails:
             post_mails(self.connection, mails, self.now)
 
@@ -140,6 +150,11 @@ class _Batch:
         for wait in turn.waits_added:
             values = (turn.run_no, wait.key, wait.name, wait.correlation, wait.since, turn.run_no)
             self.connection.execute(_WAIT, values)
+
+
+def _outbox_row(event: NewOutboxEvent) -> Row:
+    about = (event.workspace_id, event.aggregate_type, event.aggregate_id, event.event_type)
+    return (*about, event.payload.decode(), event.traceparent, event.at, event.at)
 
 
 def _bear_children(turn: Turn, births: Births) -> TurnResult:

@@ -19,6 +19,7 @@ _DROP: Final = tuple(
         ("snapshots", "run_no"),
         ("inbox", "run_no"),
         ("waits", "run_no"),
+        ("jobs", "run_no"),
         ("step_logs", "run_no"),
         ("run_labels", "run_no"),
         ("runs", "no"),

@@ -8,9 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeVar
 
-from flowforge.engine.sqlite.claim import Claiming, claim_runs
+from flowforge.engine.candidates import Group, WorkspaceTurns
+from flowforge.engine.job_turns import AllJobTurns
+from flowforge.engine.sqlite.claim import claim_runs
 from flowforge.engine.sqlite.commit import commit_turns
 from flowforge.engine.sqlite.deliver import find_mail, post_mails
+from flowforge.engine.sqlite.jobs import end_job, list_dropped_jobs, take_jobs
 from flowforge.engine.sqlite.log_room import make_log_room
 from flowforge.engine.sqlite.named_events import look_back, match_events, publish_event
 from flowforge.engine.sqlite.prune import find_unnamed, prune_runs
@@ -18,6 +21,7 @@ from flowforge.engine.sqlite.rows import transaction
 from flowforge.engine.sqlite.slots import acquire_slots
 from flowforge.engine.sqlite.workers import beat_worker, expire_workers, list_alive, register_worker, retire_worker
 from flowforge.engine.store import (
+    NO_FACTS,
     Claimed,
     ClaimRequest,
     Delivery,
@@ -30,14 +34,17 @@ from flowforge.engine.store import (
     Pruned,
     SlotAnswer,
     SlotRequest,
+    TakenJob,
     Turn,
     TurnResult,
     WaitRow,
+    WorkerFacts,
 )
 from flowforge.kit.clock import Clock
 from flowforge.kit.crashpoint import crashpoint
 from flowforge.kit.database.connect import BUSY_TIMEOUT_MS, connect_sqlite
 from flowforge.kit.database.errors import DatabaseLockedError, explained
+from flowforge.kit.database.url import name_sqlite
 
 T = TypeVar("T")
 
@@ -66,6 +73,7 @@ class SqliteStore:
         busy_timeout_ms: int = BUSY_TIMEOUT_MS,
     ) -> None:
         self.path = path
+        self._url = name_sqlite(path)
         self._clock = clock
         self._jitter = jitter
         self._sleep = sleep
@@ -73,22 +81,23 @@ class SqliteStore:
         self._beats = connect_sqlite(path, busy_timeout_ms=busy_timeout_ms)
         self._lock = threading.RLock()
         self._beat_lock = threading.Lock()
-        self._claiming = Claiming()
+        self._turns = WorkspaceTurns[Group]()
+        self._job_turns = AllJobTurns()
         self._data_version: int = -1
         self._has_own_changes = True
 
     def now_ms(self) -> int:
         return self._clock.now_ms()
 
-    def register(self, name: str, expiry_ms: int) -> int:
+    def register(self, name: str, expiry_ms: int, facts: WorkerFacts = NO_FACTS) -> int:
         def work(db: sqlite3.Connection, now: int) -> int:
             make_log_room(db, self.path)
-            return register_worker(db, name, now + expiry_ms)
+            return register_worker(db, name, expiry_ms, facts, now)
 
         return self._write(work)
 
     def beat(self, worker: int, expiry_ms: int) -> bool:
-        with self._beat_lock, explained(self.path):
+        with self._beat_lock, explained(self._url):
             return beat_worker(self._beats, worker, self.now_ms() + expiry_ms)
 
     def retire(self, worker: int) -> int:
@@ -107,7 +116,7 @@ class SqliteStore:
         return results
 
     def claim(self, request: ClaimRequest) -> Sequence[Claimed]:
-        return self._write(lambda db, now: claim_runs(db, self._claiming, request, now))
+        return self._write(lambda db, now: claim_runs(db, self._turns, request, now))
 
     def next_due(self) -> int | None:
         with self._reading() as db:
@@ -149,6 +158,19 @@ class SqliteStore:
     def acquire(self, requests: Sequence[SlotRequest]) -> Sequence[SlotAnswer]:
         return self._write(lambda db, now: acquire_slots(db, requests, now))
 
+    def take_jobs(self, worker: int, queues: Collection[str], limit: int) -> Sequence[TakenJob]:
+        turns = self._job_turns.of(queues)
+        return self._write(lambda db, now: take_jobs(db, turns, worker, queues, limit, now))
+
+    def end_job(self, worker: int, job: TakenJob, mail: NewMail, blobs: Sequence[str] = ()) -> bool:
+        is_ended = self._write(lambda db, now: end_job(db, worker, job, mail, blobs, now))
+        self._has_own_changes = True
+        return is_ended
+
+    def dropped_jobs(self, worker: int) -> Sequence[tuple[int, str, int]]:
+        with self._reading() as db:
+            return list_dropped_jobs(db, worker)
+
     def define(self, digest: str, document: bytes) -> None:
         self._write(lambda db, _: db.execute(_DEFINE, (digest, document.decode())))
 
@@ -173,6 +195,9 @@ class SqliteStore:
         with self._reading() as db:
             return find_unnamed(db, blobs)
 
+    def interrupt(self) -> None:
+        """A file has nobody who could not answer."""
+
     def close(self) -> None:
         with self._lock, self._beat_lock:
             self._connection.close()
@@ -180,7 +205,7 @@ class SqliteStore:
 
     @contextmanager
     def _reading(self) -> Generator[sqlite3.Connection]:
-        with self._lock, explained(self.path):
+        with self._lock, explained(self._url):
             yield self._connection
 
     def _write(self, work: Callable[[sqlite3.Connection, int], T]) -> T:
@@ -194,7 +219,7 @@ class SqliteStore:
             return self._try_write(work)
 
     def _try_write(self, work: Callable[[sqlite3.Connection, int], T]) -> T:
-        with explained(self.path):
+        with explained(self._url):
             return work(self._connection, self._clock.now_ms())
 
 

@@ -4,17 +4,20 @@ import sqlite3
 from collections.abc import Collection
 from typing import Final
 
-from flowforge.engine.queueing import Cause
+from flowforge.engine.queueing import Cause, Lost
+from flowforge.engine.sqlite.jobs import lose_jobs
 from flowforge.engine.sqlite.rows import for_keys, transaction
-from flowforge.engine.store import Expired
+from flowforge.engine.store import Expired, WorkerFacts
 from flowforge.kit.crashpoint import crashpoint
 
 BATCH: Final = 500
-_REGISTER = "INSERT INTO workers(name, expires_at, dead) VALUES (?, ?, 0)"
+_REGISTER = """INSERT INTO workers(name, expires_at, dead, role, version, host, pid, queues, address, started_at)
+ VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?)"""
 _BEAT = "UPDATE workers SET expires_at=? WHERE no=? AND dead=0"
 _BURY = "UPDATE workers SET dead=1 WHERE dead=0 AND no=?"
 _LATE = "SELECT no FROM workers WHERE dead=0 AND expires_at<=?"
-_LEFT = "SELECT no FROM workers w WHERE dead=1 AND EXISTS (SELECT 1 FROM runs WHERE owner=w.no)"
+_LEFT = """SELECT no FROM workers w WHERE dead=1
+ AND (EXISTS (SELECT 1 FROM runs WHERE owner=w.no) OR EXISTS (SELECT 1 FROM jobs WHERE owner=w.no))"""
 _OWNED = "SELECT no FROM runs WHERE owner=? LIMIT ?"
 _QUEUE = """INSERT OR REPLACE INTO queue(run_no, workspace_id, suspect, priority, due_at, cause, since)
  SELECT no, workspace_id, crashes>0, priority, ?, ?, ? FROM runs WHERE no IN"""
@@ -22,10 +25,12 @@ _DISOWN = """UPDATE runs SET owner=NULL, crashes=crashes+?, status=CASE status W
  WHERE no IN"""
 
 
-def register_worker(connection: sqlite3.Connection, name: str, expires_at: int) -> int:
+def register_worker(connection: sqlite3.Connection, name: str, expiry_ms: int, facts: WorkerFacts, now: int) -> int:
     """See `Store.register`."""
+    queues = ",".join(facts.queues)
+    values = (name, now + expiry_ms, facts.role, facts.version, facts.host, facts.pid, queues, facts.address, now)
     with transaction(connection):
-        number = connection.execute(_REGISTER, (name, expires_at)).lastrowid
+        number = connection.execute(_REGISTER, values).lastrowid
     assert number is not None
     return number
 
@@ -40,6 +45,7 @@ def retire_worker(connection: sqlite3.Connection, worker: int, now: int) -> int:
     """See `Store.retire`."""
     with transaction(connection):
         connection.execute(_BURY, (worker,))
+    lose_jobs(connection, worker, Lost.RELEASED, now)
     return _queue_runs(connection, worker, Cause.RELEASED, now)
 
 
@@ -50,7 +56,8 @@ def expire_workers(connection: sqlite3.Connection, known_dead: Collection[int], 
         found = sorted({*known_dead, *(no for (no,) in connection.execute(_LATE, (now,)))})
         dead = [no for no in found if connection.execute(_BURY, (no,)).rowcount]
     left = [no for (no,) in connection.execute(_LEFT).fetchall()]
-    return Expired(dead, sum(_queue_runs(connection, worker, Cause.EXPIRED, now) for worker in left))
+    jobs = sum(lose_jobs(connection, worker, Lost.EXPIRED, now) for worker in left)
+    return Expired(dead, sum(_queue_runs(connection, worker, Cause.EXPIRED, now) for worker in left), jobs)
 
 
 def list_alive(connection: sqlite3.Connection) -> dict[int, str]:

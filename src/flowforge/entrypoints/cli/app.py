@@ -41,16 +41,26 @@ class RootGroup(LazyGroup):
         "validate": LazyCommand(f"{_COMMANDS}.validate", "Check workflow files: all faults at once, with line and column."),
         "run": LazyCommand(f"{_COMMANDS}.run", "Run a workflow file, or a published workflow by its name."),
         "up": LazyCommand(f"{_COMMANDS}.up", "Run the engine on the data folder until it is told to stop."),
+        "worker": LazyCommand(f"{_COMMANDS}.worker", "A worker of a cluster: carries runs on, and makes the jobs of its queues."),
+        "scheduler": LazyCommand(
+            f"{_COMMANDS}.scheduler", "A scheduler of a cluster: finds dead workers, due runs, what is stuck, what is old."
+        ),
         "workflows": LazyCommand(f"{_COMMANDS}.workflows", "Drafts, versions, publishing, export."),
         "runs": LazyCommand(f"{_COMMANDS}.runs", "Look at runs, steer them, continue them."),
-        "dead-letters": LazyCommand(f"{_COMMANDS}.dead_letters", "Runs that killed their worker again and again."),
+        "dead-letters": LazyCommand(
+            f"{_COMMANDS}.dead_letters", "What was given up and waits for a person: runs, events, messages."
+        ),
+        "queues": LazyCommand(f"{_COMMANDS}.queues", "Show how much waits for workers, by queue and priority."),
+        "workers": LazyCommand(f"{_COMMANDS}.workers", "Show who works here: what each has, and who leads."),
         "operations": LazyCommand(f"{_COMMANDS}.operations", "What a step can do: list, reference, call."),
         "secrets": LazyCommand(f"{_COMMANDS}.secrets", "Secrets of the workspace; values are never shown."),
         "variables": LazyCommand(f"{_COMMANDS}.variables", "Variables of the workspace."),
         "schema": LazyCommand(f"{_COMMANDS}.schema", "The JSON Schema of workflow documents, or of an operation."),
         "settings": LazyCommand(f"{_COMMANDS}.settings", "All settings: value, origin, meaning."),
         "doctor": LazyCommand(f"{_COMMANDS}.doctor", "Say what is wrong with this machine, and how to mend it."),
-        "db": LazyCommand(f"{_COMMANDS}.db", "The database's schema: upgrade, check, roll back."),
+        "db": LazyCommand(f"{_COMMANDS}.db", "The database: upgrade, check, roll back, copy to another."),
+        "backup": LazyCommand(f"{_COMMANDS}.backup", "Back up the database and files into one file, while work goes on."),
+        "restore": LazyCommand(f"{_COMMANDS}.restore", "Bring a backup back."),
     }
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

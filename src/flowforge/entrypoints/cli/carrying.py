@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import os
 import signal
+import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -16,6 +18,7 @@ from flowforge.entrypoints.cli.progress import Progress, make_progress, print_re
 from flowforge.entrypoints.running import log_to_folder, open_engine
 from flowforge.entrypoints.wiring import Installation
 from flowforge.kit.masking import Masker
+from flowforge.kit.telemetry import get_logger
 from flowforge.kit.values import JsonObject
 from flowforge.runs.history import History, decode_turn
 from flowforge.runs.types import TERMINAL_STATUSES, JournalTurn
@@ -23,8 +26,15 @@ from flowforge.runs.views import error_of, output_of
 
 INTERRUPT_GRACE_MS: Final = 10_000
 """How long steps in flight may take to end after Ctrl-C."""
+SIGN_OFF_MS: Final = 10_000
+"""How long a process of a cluster may take to leave when its grace is over."""
 
 _WAITING: Final = ("waiting", "paused", "queued")
+_LOOK_S: Final = 1.0
+_LAST_LINE_S: Final = 0.2
+"""For the last line of the log to be written."""
+
+logger = get_logger("cli")
 
 
 def exit_code_of_status(status: str) -> ExitCode:
@@ -91,34 +101,56 @@ async def carry_run(
     """Carries the run on until it has ended or stands still, shows it meanwhile, and tells how it ended; its status."""
     progress = make_progress(followed.history, output, followed.title, installation.clock)
     try:
-        status = await _follow(engine, followed, progress, patience_ms)
+        status = await _follow(engine, installation, followed, progress, patience_ms)
     finally:
         progress.close()
     print_result(output, make_result(installation, followed, status), followed.history)
     return status
 
 
-async def _follow(engine: Engine, followed: Followed, progress: Progress, patience_ms: int | None) -> str:
+async def _follow(
+    engine: Engine, installation: Installation, followed: Followed, progress: Progress, patience_ms: int | None
+) -> str:
     follower = Follower(engine, followed, progress)
     engine.listen(followed.run_no, follower.hear)
     await follower.catch_up()
-    status = await _settle(engine, followed, patience_ms)
+    status = await _settle(engine, installation, followed, patience_ms)
     if status in TERMINAL_STATUSES and followed.history.finished is None:
         # It has ended in another process, whose commits nobody told us of.
         await follower.catch_up()
     return status
 
 
-async def _settle(engine: Engine, followed: Followed, patience_ms: int | None) -> str:
+async def _settle(engine: Engine, installation: Installation, followed: Followed, patience_ms: int | None) -> str:
     settling = asyncio.create_task(settle(engine, followed.run_no, patience_ms))
     try:
         await asyncio.wait({settling}, timeout=None if patience_ms is None else patience_ms / 1_000)
         # Nobody has begun with it: another run holds the place that it needs, for longer than the patience.
         if not settling.done() and followed.history.last_seq <= 1 and followed.run_no not in engine.lives:
             return "queued"
+        while not settling.done():
+            if await _has_stranded_job(installation, followed.run_no):
+                return "waiting"
+            await asyncio.wait({settling}, timeout=_LOOK_S)
         return await settling
     finally:
         settling.cancel()
+
+
+async def _has_stranded_job(installation: Installation, run_no: int) -> bool:
+    """Whether the run, or one that it called, waits for a worker of a queue that nobody serves; a cluster has begun it."""
+    if not installation.database_url.is_server:
+        return False
+    # SQLAlchemy, for a cluster only.
+    from flowforge.cluster.queues import find_open_family, list_jobs_of, list_served, list_workers
+
+    async with installation.database.read() as session:
+        family = await find_open_family(session, run_no)
+        wanted = {job.queue for no in family for job in await list_jobs_of(session, no) if job.owner is None}
+        if not wanted:
+            return False
+        working = await list_workers(session, installation.clock.now_ms(), expiry_ms=installation.settings.expiry_ms)
+    return not wanted <= list_served(working)
 
 
 def make_result(installation: Installation, followed: Followed, status: str) -> JsonObject:
@@ -132,24 +164,39 @@ def make_result(installation: Installation, followed: Followed, status: str) -> 
 
 
 @contextlib.contextmanager
-def stopping(stop: Callable[[], object]) -> Generator[None]:
-    """Calls `stop` in the loop at the first Ctrl-C or SIGTERM; a second one ends the process at once, as a kill would."""
+def stopping(stop: Callable[[], object], *, within_s: float | None = None) -> Generator[None]:
+    """Calls `stop` in the loop at the first Ctrl-C or SIGTERM; a second one ends the process at once, as a kill would.
+
+    So does the end of `within_s` seconds, if the process has not left by then: a database that neither answers nor refuses may hold up
+    its threads, and the loop itself, for ever.
+    """
     loop = asyncio.get_running_loop()
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    is_told, has_left = threading.Event(), threading.Event()
 
-    def on_signal() -> None:
-        for number in numbers:
-            loop.remove_signal_handler(number)
+    def on_signal(_number: int, _frame: object) -> None:
+        # The interpreter's handler, not the loop's: it also comes while the loop is held up.
+        for number in before:
             signal.signal(number, signal.SIG_DFL)
-        stop()
+        is_told.set()
+        loop.call_soon_threadsafe(stop)
 
-    for number in numbers:
-        loop.add_signal_handler(number, on_signal)
+    def end_at_last() -> None:
+        is_told.wait()
+        if not has_left.wait(within_s):
+            logger.error("The process did not end in time and is killed; what it had goes on when its death is noticed.")
+            has_left.wait(_LAST_LINE_S)
+            os._exit(ExitCode.UNREACHABLE)
+
+    if within_s is not None:
+        threading.Thread(target=end_at_last, name="flowforge-end", daemon=True).start()
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        for number in numbers:
-            loop.remove_signal_handler(number)
+        has_left.set()
+        is_told.set()
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 async def run_interruptibly(work: Coroutine[None, None, ExitCode], output: Output) -> ExitCode:

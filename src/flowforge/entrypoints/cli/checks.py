@@ -6,14 +6,14 @@ import shutil
 import sqlite3
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
+from flowforge.entrypoints.cli.findings import Check, CheckState, guard
 from flowforge.entrypoints.wiring import Installation
 from flowforge.kit.clock import Clock
 from flowforge.kit.database.schema import SchemaState, check_schema
+from flowforge.kit.database.url import name_sqlite
 from flowforge.kit.errors import FlowForgeError
 from flowforge.kit.folder import DataFolder, open_data_folder
 from flowforge.kit.settings import Settings
@@ -30,24 +30,8 @@ EPOCH_OF_BUILD_MS: Final = 1_735_689_600_000
 _FSYNC_ROUNDS: Final = 20
 
 
-class CheckState(StrEnum):
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One finding. `mend` is empty where nothing is to be done."""
-
-    name: str
-    state: CheckState
-    found: str
-    mend: str = ""
-
-
 def run_checks(settings: Settings, clock: Clock) -> list[Check]:
-    """All checks. Those of the folder's content are left out where the folder itself cannot be used."""
+    """All checks of this machine. Those of the folder's content are left out where the folder itself cannot be used."""
     checks = [check_python(), check_sqlite(), check_open_files(), check_clock(clock)]
     try:
         folder = open_data_folder(settings.data)
@@ -55,20 +39,13 @@ def run_checks(settings: Settings, clock: Clock) -> list[Check]:
         return [*checks, Check("data folder", CheckState.FAIL, str(settings.data), error.message)]
     checks += [check_rights(folder), check_free_space(folder), check_fsync(folder, clock)]
     inner: list[tuple[str, Callable[[], Check]]] = [
-        ("database", lambda: check_database(folder)),
         ("keys", lambda: check_keys(folder, settings)),
-        ("workers", lambda: check_workers(folder, settings)),
         ("operations", lambda: check_operations(folder, settings)),
     ]
-    return checks + [_guard(name, look) for name, look in inner]
-
-
-def _guard(name: str, look: Callable[[], Check]) -> Check:
-    """A check that cannot be made has found something."""
-    try:
-        return look()
-    except FlowForgeError as error:
-        return Check(name, CheckState.FAIL, "cannot be checked", error.message)
+    if settings.database_url is None:
+        inner.insert(0, ("database", lambda: check_database(folder)))
+        inner.insert(2, ("workers", lambda: check_workers(folder, settings)))
+    return checks + [guard(name, look) for name, look in inner]
 
 
 def check_python() -> Check:
@@ -150,7 +127,7 @@ def _measure_fsync(folder: Path, clock: Clock) -> list[float]:
 
 
 def check_database(folder: DataFolder) -> Check:
-    schema = check_schema(folder.database)
+    schema = check_schema(name_sqlite(folder.database))
     found = f"revision {schema.found or 'none'} ({schema.state.value})"
     if schema.state is SchemaState.NEWER:
         return Check("database", CheckState.FAIL, found, "A newer FlowForge wrote it: install that version, or restore a backup.")
@@ -165,16 +142,20 @@ def check_keys(folder: DataFolder, settings: Settings) -> Check:
     # The cipher's library is loaded when keys are looked at.
     from flowforge.kit.keyring import open_keyring
 
-    made = not folder.keyring.exists()
+    origin = ", made now"
+    if settings.encryption_key is not None:
+        origin = ", of ENCRYPTION_KEY"
+    elif folder.keyring.exists():
+        origin = ""
     ring = open_keyring(folder.keyring, settings)
     if folder.keyring.exists() and folder.keyring.stat().st_mode & 0o077:
         return Check("keys", CheckState.WARN, str(folder.keyring), f"Others can read the keys: `chmod 600 {folder.keyring}`.")
-    return Check("keys", CheckState.OK, f"current key {ring.current_key_id}{', made now' if made else ''}")
+    return Check("keys", CheckState.OK, f"current key {ring.current_key_id}{origin}")
 
 
 def check_workers(folder: DataFolder, settings: Settings) -> Check:
     """Workers that died without notice: their runs wait until some engine runs."""
-    if check_schema(folder.database).state is not SchemaState.CURRENT:
+    if check_schema(name_sqlite(folder.database)).state is not SchemaState.CURRENT:
         return Check("workers", CheckState.OK, "none has ever run")
     installation = Installation(settings, folder)
     try:

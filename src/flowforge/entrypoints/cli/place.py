@@ -1,17 +1,14 @@
 """A data folder, as a command uses it: sessions without a loop in sight, committed here and nowhere else."""
 
 import asyncio
-import sqlite3
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from flowforge.entrypoints.cli.frame import Frame
 from flowforge.entrypoints.wiring import Installation, open_installation
-from flowforge.kit.database.errors import explain_sqlite_error
 from flowforge.kit.ids import DEFAULT_WORKSPACE_ID
 
 ResultT = TypeVar("ResultT")
@@ -33,28 +30,25 @@ class Place:
         """Does the work in a session that must not write."""
         return self._runner.run(self._read(work))
 
+    def report(self, work: Callable[[AsyncSession], Awaitable[ResultT]]) -> ResultT:
+        """As `read`, for lists and reports: on the replica (DATABASE_READ_URL) where there is one, which may lag behind."""
+        return self._runner.run(self._report(work))
+
     def write(self, work: Callable[[AsyncSession], Awaitable[ResultT]]) -> ResultT:
         """Does the work in one transaction, which is committed when it returns and rolled back when it raises."""
         return self._runner.run(self._write(work))
 
     async def _read(self, work: Callable[[AsyncSession], Awaitable[ResultT]]) -> ResultT:
-        with self._explained():
-            async with self.installation.database.read() as session:
-                return await work(session)
+        async with self.installation.database.read() as session:
+            return await work(session)
+
+    async def _report(self, work: Callable[[AsyncSession], Awaitable[ResultT]]) -> ResultT:
+        async with self.installation.database.replica() as session:
+            return await work(session)
 
     async def _write(self, work: Callable[[AsyncSession], Awaitable[ResultT]]) -> ResultT:
-        with self._explained():
-            async with self.installation.database.write.begin() as session:
-                return await work(session)
-
-    @contextmanager
-    def _explained(self) -> Generator[None]:
-        try:
-            yield
-        except DBAPIError as fault:
-            if isinstance(fault.orig, sqlite3.Error):
-                raise explain_sqlite_error(fault.orig, self.installation.folder.database) from fault
-            raise
+        async with self.installation.database.write.begin() as session:
+            return await work(session)
 
 
 @contextmanager

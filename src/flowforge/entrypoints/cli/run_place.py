@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from flowforge.cluster.queues import ALIVE, SCHEDULER_ROLE, list_holders, list_jobs_of, list_served
 from flowforge.engine.machine import RunState
 from flowforge.entrypoints.cli.failures import UsageError
 from flowforge.entrypoints.cli.place import Place
+from flowforge.entrypoints.cli.staff import find_living_workers, read_workers
 from flowforge.kit.ids import is_id
 from flowforge.kit.values import JsonObject
 from flowforge.runs.errors import RunNotFoundError
 from flowforge.runs.explaining import Standing, explain_run, find_status, fold_run, list_statuses
+from flowforge.runs.explaining_cluster import HOLDERS_MOST, Surroundings
 from flowforge.runs.service import LoadedRun, find_queue_row, get_run, load_run
 from flowforge.runs.types import RunHeader, StepRecord
 
@@ -68,10 +71,31 @@ def require_state(opened: OpenedRun) -> RunState:
 
 def _stand(place: Place, run: LoadedRun) -> Standing:
     queue = place.read(lambda session: find_queue_row(session, run.header))
-    return Standing(queue, run.header.owner, find_living_workers(place), place.now_ms)
+    owner, now_ms = run.header.owner, place.now_ms
+    if run.history.finished is not None or not place.installation.database_url.is_server:
+        return Standing(queue, owner, find_living_workers(place), now_ms)
+    staff = read_workers(place)
+    scope = None if queue is None else queue.scope
+    return Standing(
+        queue,
+        owner,
+        {worker.no for worker in staff if worker.state == ALIVE},
+        now_ms,
+        Surroundings(
+            served=list_served(staff),
+            has_scheduler=any(worker.role == SCHEDULER_ROLE for worker in staff if worker.state == ALIVE),
+            holders=[] if scope is None else place.read(lambda session: list_holders(session, scope, HOLDERS_MOST)),
+            jobs=place.read(lambda session: list_jobs_of(session, run.header.no)),
+            broker_trouble=_probe_broker(place),
+        ),
+    )
 
 
-def find_living_workers(place: Place) -> set[int]:
-    """Numbers of the workers whose process lives: not marked dead, and their lock not free."""
-    alive = list(place.installation.store.alive())
-    return set(alive) - set(place.installation.worker_locks.find_dead(alive))
+def _probe_broker(place: Place) -> str | None:
+    url = place.installation.settings.broker_url
+    if url is None:
+        return None
+    # Celery, for a cluster only.
+    from flowforge.cluster.messages import probe_broker
+
+    return probe_broker(url.get_secret_value())

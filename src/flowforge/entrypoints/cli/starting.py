@@ -6,6 +6,7 @@ from typing import Final
 
 from flowforge.engine.births import StartRequest, check_start, make_root
 from flowforge.engine.events import PinnedVersion
+from flowforge.engine.ports import RUN_QUEUE
 from flowforge.engine.store import Turn, Verdict
 from flowforge.entrypoints.cli.arguments import STDIN, read_source
 from flowforge.entrypoints.cli.failures import UsageError
@@ -82,12 +83,13 @@ async def start_detached(installation: Installation, request: StartRequest, work
 
     value = check_start(workflow, request.input, installation.registry)
     variables = await VaultPort(installation).read_variables(request.workspace_id, workflow.variables)
-    store = installation.store
+    store, doorbell = installation.store, installation.doorbell
     worker = store.register("start", _REGISTRATION_MS)
     run_id, at_ms = installation.ids.make_id("run"), installation.clock.now_ms()
     birth = make_root(replace(request, input=value), workflow, variables, no=(worker << 32) | 1, run_id=run_id, at=at_ms)
     turn = Turn(run_no=birth.new_run.no, epoch=0, at=at_ms, seq=2, body=b"", events=0, start=birth.new_run)
     (result,) = store.commit([turn])
+    doorbell.ring(RUN_QUEUE, result.run_no or birth.new_run.no, 0)
     store.retire(worker)
     if result.verdict is Verdict.REJECTED and birth.new_run.slot is not None:
         raise StartRejectedError(workflow.name, birth.new_run.slot.limit)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from flowforge.kit.database.errors import explained
+from flowforge.kit.database.url import name_sqlite
 from flowforge.kit.errors import StorageError
 
 BUSY_TIMEOUT_MS: Final = 5_000
@@ -18,7 +19,7 @@ def connect_sqlite(path: Path, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> sql
     Raises:
         StorageError: the file cannot be opened, is no database, or cannot be used in WAL mode.
     """
-    with explained(path):
+    with explained(name_sqlite(path)):
         connection = sqlite3.connect(
             path,
             timeout=busy_timeout_ms / 1000,

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Integer, LargeBinary, MetaData, Text
+from sqlalchemy import BigInteger, Column, Integer, LargeBinary, MetaData, String, Table, Text
 from sqlalchemy.dialects import mysql
 from sqlalchemy.orm import DeclarativeBase
 
@@ -32,3 +32,6 @@ JSON_TEXT: Final = Text().with_variant(mysql.LONGTEXT(collation="utf8mb4_bin"), 
 BYTES: Final = LargeBinary().with_variant(mysql.LONGBLOB(), "mysql", "mariadb")
 ID_LENGTH: Final = 64
 NAME_LENGTH: Final = 200
+
+schema_compatibility: Final = Table("schema_compatibility", metadata, Column("oldest", String(32), primary_key=True))
+"""One row: the oldest revision whose code may work on the schema as it is (docs/decisions/expand-and-contract.md)."""

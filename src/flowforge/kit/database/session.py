@@ -1,53 +1,164 @@
-"""SQLAlchemy's asynchronous sessions, for everything but the engine's hot statements."""
+"""SQLAlchemy's asynchronous sessions, for everything but the engine's hot statements.
+
+What a driver raises leaves them as one of the tree of errors (`errors`), but for a row that the database does not take (IntegrityError,
+DataError) and statements that are wrong: those are for the caller to judge.
+"""
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
+from importlib.util import find_spec
+from typing import Any, Final
 
-from sqlalchemy import Connection, event
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy import Connection, PoolProxiedConnection, event
+from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 
+from flowforge.kit.database import mysql, postgres
 from flowforge.kit.database.connect import BUSY_TIMEOUT_MS
+from flowforge.kit.database.errors import driver_errors, explain_database_error, refuse_busy, refuse_without_driver
+from flowforge.kit.database.faults import FaultKind, classify_fault
+from flowforge.kit.database.url import DatabaseKind, DatabaseUrl
 
+POOL_TIMEOUT_S: Final = 5.0
 _POOL: Final = 5
+_RECYCLE_S: Final = 1_800
 _IS_WRITER: Final = "flowforge_writer"
+_CALLERS: Final = frozenset({None, FaultKind.CONTENT, FaultKind.OURS})
+
+Sessions = async_sessionmaker[AsyncSession]
 
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """Sessions on one pool. A transaction that may write takes a session of `write`, or it fails where it meets another writer."""
+    """Sessions on one pool. A transaction that may write takes a session of `write`, or it fails where it meets another writer.
+
+    `replica` is for lists and reports alone: it may lag behind. Where there is no replica it is `read`.
+    """
 
     engine: AsyncEngine
-    read: async_sessionmaker[AsyncSession]
-    write: async_sessionmaker[AsyncSession]
+    read: Sessions
+    write: Sessions
+    replica: Sessions
+    replica_engine: AsyncEngine | None = None
 
     async def close(self) -> None:
         await self.engine.dispose()
+        if self.replica_engine is not None:
+            await self.replica_engine.dispose()
 
 
-def open_sessions(path: Path) -> Database:
-    """Sessions on the SQLite file at `path`, which must have been upgraded. Objects stay readable after the commit."""
-    engine = create_async_engine(
-        f"sqlite+aiosqlite:///{path}", pool_size=_POOL, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "isolation_level": None}
-    )
-    event.listen(engine.sync_engine, "connect", _configure)
-    event.listen(engine.sync_engine, "begin", _begin)
-    writer = engine.execution_options(**{_IS_WRITER: True})
+def open_sessions(
+    url: DatabaseUrl,
+    *,
+    pool: int = _POOL,
+    read_url: DatabaseUrl | None = None,
+    pool_timeout_s: float = POOL_TIMEOUT_S,
+) -> Database:
+    """Sessions on a database, which must have been upgraded. Objects stay readable after the commit. Nothing is connected to yet.
+
+    `pool`: most connections at once; who waits longer than `pool_timeout_s` for one gets DatabaseBusyError. A connection is looked at
+    before it is used, so that a server that was restarted costs nobody an error.
+
+    Raises:
+        DriverMissingError: the extra with the driver is not installed.
+    """
+    engine = _make_engine(url, pool, pool_timeout_s)
+    replica = None if read_url is None else _make_engine(read_url, pool, pool_timeout_s)
+    read = async_sessionmaker(engine, expire_on_commit=False)
     return Database(
-        engine, async_sessionmaker(engine, expire_on_commit=False), async_sessionmaker(writer, expire_on_commit=False)
+        engine=engine,
+        read=read,
+        write=async_sessionmaker(engine.execution_options(**{_IS_WRITER: True}), expire_on_commit=False),
+        replica=read if replica is None else async_sessionmaker(replica, expire_on_commit=False),
+        replica_engine=replica,
     )
 
 
-def _configure(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
+def _make_engine(url: DatabaseUrl, pool: int, pool_timeout_s: float) -> AsyncEngine:
+    driver_errors(url.kind)
+    sizes: dict[str, Any] = {"poolclass": _make_pool(url, pool_timeout_s), "pool_size": pool, "max_overflow": 0}
+    sizes |= {"pool_timeout": pool_timeout_s}
+    match url.kind:
+        case DatabaseKind.SQLITE:
+            arguments = {"timeout": BUSY_TIMEOUT_MS / 1000, "isolation_level": None}
+            engine = create_async_engine(f"sqlite+aiosqlite:///{url.file}", connect_args=arguments, **sizes)
+            event.listen(engine.sync_engine, "connect", _set_up_sqlite)
+            event.listen(engine.sync_engine, "begin", _begin_sqlite)
+        case DatabaseKind.POSTGRES:
+            engine = create_async_engine(
+                "postgresql+psycopg://",
+                connect_args=postgres.postgres_arguments(url),
+                use_native_hstore=False,
+                pool_pre_ping=True,
+                pool_recycle=_RECYCLE_S,
+                **sizes,
+            )
+            event.listen(engine.sync_engine, "connect", _set_up_postgres)
+        case DatabaseKind.MYSQL:
+            if find_spec("aiomysql") is None:
+                raise refuse_without_driver(url.kind)
+            # The driver is an extra.
+            from flowforge.kit.database.mysql_async import connect_async
+
+            engine = create_async_engine(
+                "mysql+aiomysql://",
+                connect_args=mysql.mysql_arguments(url) | {"db": url.name, "async_creator_fn": connect_async},
+                pool_pre_ping=True,
+                pool_recycle=_RECYCLE_S,
+                **sizes,
+            )
+            event.listen(engine.sync_engine, "connect", _set_up_mysql)
+    event.listen(engine.sync_engine, "handle_error", _make_explainer(url))
+    return engine
+
+
+def _make_pool(url: DatabaseUrl, timeout_s: float) -> type[AsyncAdaptedQueuePool]:
+    class Pool(AsyncAdaptedQueuePool):
+        """A pool that says in our words that it is empty."""
+
+        # SQLAlchemy logs under the name of the class: outside of its own, what it opens and closes would be in our log.
+        __module__ = AsyncAdaptedQueuePool.__module__
+
+        def connect(self) -> PoolProxiedConnection:
+            try:
+                return super().connect()
+            except PoolTimeoutError as error:
+                raise refuse_busy(url, timeout_s) from error
+
+    return Pool
+
+
+def _make_explainer(url: DatabaseUrl) -> Any:
+    def explain(context: ExceptionContext) -> None:
+        # The look at a connection before it is used is the pool's own affair: it takes another.
+        if not context.is_pre_ping and classify_fault(context.original_exception) not in _CALLERS:
+            raise explain_database_error(context.original_exception, url)
+
+    return explain
+
+
+def _set_up_sqlite(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
+    _say(connection, "PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON")
+
+
+def _set_up_postgres(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
+    _say(connection, postgres.SETUP)
+    connection.commit()  # what was set in a transaction that is rolled back is not set
+
+
+def _set_up_mysql(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
+    _say(connection, *mysql.SETUP)
+
+
+def _say(connection: DBAPIConnection, *statements: str) -> None:
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-        cursor.execute(f"PRAGMA {pragma}")
+    for statement in statements:
+        cursor.execute(statement)
     cursor.close()
 
 
-def _begin(connection: Connection) -> None:
+def _begin_sqlite(connection: Connection) -> None:
     # A deferred transaction that has read first is refused at once when it comes to write beside another writer, timeout or not.
     immediate = connection.get_execution_options().get(_IS_WRITER, False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")

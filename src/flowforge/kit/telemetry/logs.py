@@ -90,12 +90,14 @@ class LogPipe(logging.Handler):
         self._is_closed = False
         self.dropped = 0
         """Lines that were lost because the output stood still."""
+        self.describe_process: Callable[[], JsonObject] = dict
+        """Fields that every line of this process begins with, asked anew for each: called from any thread, so it only reads."""
         self._thread = threading.Thread(target=self._write_lines, name="flowforge-log", daemon=True)
         self._thread.start()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Render and queue one record; called by the standard library under this handler's lock."""
-        fields: JsonObject = getattr(record, _FIELDS, {})
+        fields: JsonObject = {**self.describe_process(), **getattr(record, _FIELDS, {})}
         try:
             self._lines.put_nowait(self._render(record, fields))
         except queue.Full:

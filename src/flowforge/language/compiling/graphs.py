@@ -78,6 +78,7 @@ class GraphCompiler:
             mock=read_mock(step.value.get("mock")),
             compensate=self._compile_compensation(graph, step),
             handles_error=any(port == ERROR_PORT for port, _ in edges),
+            queue=as_text(step.value.get("queue")) or None,
         )
 
     def _read_retry(self, step: StepOutline, kind: StepKind) -> Retry:

@@ -15,7 +15,7 @@ from flowforge.language.fields import STEP
 from flowforge.language.kinds import DONE_PORT, ERROR_PORT, FLOW_KINDS, OPERATION_MAY, FlowKind, May
 from flowforge.language.positions import Path
 from flowforge.language.shapes import find_duration_ms, find_whole, is_expression_text, show
-from flowforge.operations.definition import Operation
+from flowforge.operations.definition import Nature, Operation
 
 RESERVED_IDS: Final = frozenset(
     {"input", "steps", "trigger", "run", "vars", "secrets", "item", "index", "previous", "in", "constructor", "prototype"}
@@ -139,6 +139,15 @@ def _check_fields(step: StepOutline, kind: StepKind, role: Role, reader: Reader)
         )
     if kind.operation is not None:
         check_attempt_timeout(step.value.get("timeout"), step.field_path("timeout"), reader)
+        _check_queue(step, kind.operation, sink)
+
+
+def _check_queue(step: StepOutline, operation: Operation, sink: Sink) -> None:
+    parameters = step.value.get("with")
+    given: JsonObject = parameters if isinstance(parameters, dict) else {}
+    if "queue" in step.value and operation.nature_of(given) is Nature.PURE:
+        message = f"{operation.name} has no effect: it is computed where the run is, and its step has no `queue`."
+        sink.add("not_applicable", step.field_path("queue"), message, at=At.KEY)
 
 
 def check_attempt_timeout(value: JsonValue, path: Path, reader: Reader) -> None:

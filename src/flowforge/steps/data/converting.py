@@ -217,4 +217,4 @@ def _store(context: OperationContext, data: bytes, name: str, to_format: FileFor
             writer.write(data)
             return writer.commit()
     except StorageError as error:
-        raise explain_storage(error) from error
+        raise explain_storage(error, postpones=True) from error

@@ -144,7 +144,7 @@ def write_rows(
             _write(writer, rows, to_format, known)
             return writer.commit()
     except StorageError as error:
-        raise explain_storage(error) from error
+        raise explain_storage(error, postpones=True) from error
 
 
 def _write(writer: ObjectWriter, rows: Iterable[JsonValue], to_format: RowFormat, options: RowOptions) -> None:

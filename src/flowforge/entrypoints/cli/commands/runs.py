@@ -68,7 +68,7 @@ def list_(ctx: typer.Context, options: ListOptions) -> None:
     with open_place(frame) as place:
         wanted = _read_filter(options, place.now_ms)
         cursor, limit = options.cursor, options.limit
-        page = place.read(lambda session: list_runs(session, place.workspace_id, wanted, cursor=cursor, limit=limit))
+        page = place.report(lambda session: list_runs(session, place.workspace_id, wanted, cursor=cursor, limit=limit))
     frame.output.write_rows(map(describe_row, page.items), LIST_COLUMNS, empty="There is no such run.")
     if page.cursor is not None:
         frame.output.say(f"There are more: --cursor {page.cursor}")

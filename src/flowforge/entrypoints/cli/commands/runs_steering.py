@@ -4,11 +4,13 @@ from typing import Annotated
 
 import typer
 
+from flowforge.engine.ports import RUN_QUEUE
 from flowforge.entrypoints.cli.arguments import read_json, set_paths
 from flowforge.entrypoints.cli.failures import UsageError
 from flowforge.entrypoints.cli.frame import ACTOR, Frame, frame_of
 from flowforge.entrypoints.cli.place import Place, open_place
-from flowforge.entrypoints.cli.run_place import find_header, find_living_workers, open_run, require_state
+from flowforge.entrypoints.cli.run_place import find_header, open_run, require_state
+from flowforge.entrypoints.cli.staff import find_living_workers
 from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.runs.steering import check_correction, check_resolve, check_retry, check_skip, refuse_ended, send_mail
 from flowforge.runs.types import RunHeader
@@ -137,7 +139,9 @@ def _send_simple(frame: Frame, run_id: str, kind: str, body: JsonObject, told: s
 
 
 def _send(frame: Frame, place: Place, header: RunHeader, kind: str, body: JsonObject, told: str) -> None:
+    doorbell = place.installation.doorbell
     send_mail(place.installation.store, header, kind, body, by=ACTOR)
+    doorbell.ring(RUN_QUEUE, header.no, 0)
     frame.output.confirm(f"{header.id} {told}.", {"run_id": header.id, "sent": kind})
     if not find_living_workers(place):
         frame.output.say(f"No worker runs now: `flowforge runs continue {header.id}` or `flowforge up` lets the run see it.")

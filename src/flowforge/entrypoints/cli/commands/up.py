@@ -11,7 +11,7 @@ from flowforge.engine.births import StartRequest
 from flowforge.engine.executor import Engine
 from flowforge.entrypoints.cli.carrying import Followed, carry_run, exit_code_of_status, stopping
 from flowforge.entrypoints.cli.codes import ExitCode
-from flowforge.entrypoints.cli.failures import CommandFailedError
+from flowforge.entrypoints.cli.failures import CommandFailedError, UsageError
 from flowforge.entrypoints.cli.frame import Frame, frame_of
 from flowforge.entrypoints.cli.starting import pin_target
 from flowforge.entrypoints.running import log_to_folder, open_engine
@@ -46,10 +46,16 @@ def up(
     """Run the engine on the data folder until it is told to stop.
 
     It takes up all open runs, those of dead workers too. A new data folder gets a sample workflow, which is run once. Ctrl-C or SIGTERM
-    ends it in order: steps in flight get SHUTDOWN_GRACE.
+    ends it in order: steps in flight get SHUTDOWN_GRACE. Where DATABASE_URL is set, `worker` and `scheduler` do this.
     """
     frame = frame_of(ctx)
-    installation = open_installation(frame.load_settings())
+    settings = frame.load_settings()
+    if settings.database_url is not None:
+        raise UsageError(
+            "`flowforge up` works on a data folder, and DATABASE_URL names a database that many share: start `flowforge worker` and "
+            "`flowforge scheduler`, or unset DATABASE_URL."
+        )
+    installation = open_installation(settings)
     code = asyncio.run(_serve(frame, installation, is_once=is_once, has_sample=has_sample))
     if code is not ExitCode.SUCCESS:
         raise CommandFailedError(code)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from flowforge.engine.ports import RUN_QUEUE
 from flowforge.engine.store import NewMail
 from flowforge.entrypoints.cli.arguments import read_source, write_file
 from flowforge.entrypoints.cli.commands.workflow_views import (
@@ -68,7 +69,7 @@ def _list_all(place: Place, search: str, *, include_deleted: bool) -> list[Workf
     after: str | None = ""
     while after is not None:
         wanted = WorkflowFilter(include_deleted=include_deleted, search=search, after_name=after, limit=_PAGE)
-        page, after = place.read(partial(list_workflows, workspace_id=place.workspace_id, wanted=wanted))
+        page, after = place.report(partial(list_workflows, workspace_id=place.workspace_id, wanted=wanted))
         found.extend(page)
     return found
 
@@ -294,7 +295,10 @@ def delete(
             )
         )
         reason = b'{"reason":"Its workflow was deleted."}'
+        doorbell = place.installation.doorbell
         place.installation.store.deliver([NewMail(run.no, "cancel", reason, ACTOR) for run in open_runs])
+        for run in open_runs:
+            doorbell.ring(RUN_QUEUE, run.no, 0)
     told = f", and {len(open_runs)} runs are being cancelled" if open_runs else ""
     frame.output.confirm(f"{workflow.name} is deleted{told}.", describe_workflow(workflow) | {"cancelled_runs": len(open_runs)})
 

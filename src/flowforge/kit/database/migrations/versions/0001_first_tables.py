@@ -1,8 +1,9 @@
 """The first tables: the engine's, the vault's, the workflows'."""
 
 import sqlalchemy as sa
-from alembic import op
 from sqlalchemy.dialects import mysql
+
+from flowforge.kit.database import migration_steps as steps
 
 revision = "0001"
 down_revision = None
@@ -35,29 +36,29 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.drop_table("workflow_versions")
-    op.drop_table("workflow_drafts")
-    op.drop_table("workflows")
-    op.drop_table("workers")
-    op.drop_table("waits")
-    op.drop_table("variables")
-    op.drop_table("step_logs")
-    op.drop_table("snapshots")
-    op.drop_table("slots")
-    op.drop_table("secrets")
-    op.drop_table("runs")
-    op.drop_table("run_labels")
-    op.drop_table("run_blobs")
-    op.drop_table("rates")
-    op.drop_table("queue")
-    op.drop_table("journal")
-    op.drop_table("inbox")
-    op.drop_table("events")
-    op.drop_table("definitions")
+    steps.drop_table("workflow_versions")
+    steps.drop_table("workflow_drafts")
+    steps.drop_table("workflows")
+    steps.drop_table("workers")
+    steps.drop_table("waits")
+    steps.drop_table("variables")
+    steps.drop_table("step_logs")
+    steps.drop_table("snapshots")
+    steps.drop_table("slots")
+    steps.drop_table("secrets")
+    steps.drop_table("runs")
+    steps.drop_table("run_labels")
+    steps.drop_table("run_blobs")
+    steps.drop_table("rates")
+    steps.drop_table("queue")
+    steps.drop_table("journal")
+    steps.drop_table("inbox")
+    steps.drop_table("events")
+    steps.drop_table("definitions")
 
 
 def _create_definitions() -> None:
-    op.create_table(
+    steps.create_table(
         "definitions",
         sa.Column("digest", sa.String(length=128), nullable=False),
         sa.Column("document", JSON_TEXT, nullable=False),
@@ -66,7 +67,7 @@ def _create_definitions() -> None:
 
 
 def _create_events() -> None:
-    op.create_table(
+    steps.create_table(
         "events",
         sa.Column("no", BIG_KEY, autoincrement=True, nullable=False),
         sa.Column("workspace_id", sa.String(length=64), nullable=False),
@@ -77,14 +78,14 @@ def _create_events() -> None:
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.Column("matched", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("no", name="pk_events"),
-        sqlite_autoincrement=True,
+        is_numbered=True,
     )
-    op.create_index("ix_events_matched_at", "events", ["matched", "at"])
-    op.create_index("ix_events_workspace_id_name_correlation_at", "events", ["workspace_id", "name", "correlation", "at"])
+    steps.create_index("ix_events_matched_at", "events", ["matched", "at"])
+    steps.create_index("ix_events_workspace_id_name_correlation_at", "events", ["workspace_id", "name", "correlation", "at"])
 
 
 def _create_inbox() -> None:
-    op.create_table(
+    steps.create_table(
         "inbox",
         sa.Column("no", BIG_KEY, autoincrement=True, nullable=False),
         sa.Column("run_no", BIG_KEY, nullable=False),
@@ -95,12 +96,12 @@ def _create_inbox() -> None:
         sa.Column("unread", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("no", name="pk_inbox"),
         sa.UniqueConstraint("run_no", "dedup", name="uq_inbox_run_no_dedup"),
-        sqlite_autoincrement=True,
+        is_numbered=True,
     )
 
 
 def _create_journal() -> None:
-    op.create_table(
+    steps.create_table(
         "journal",
         sa.Column("run_no", BIG_KEY, autoincrement=False, nullable=False),
         sa.Column("seq", BIG_KEY, autoincrement=False, nullable=False),
@@ -113,7 +114,7 @@ def _create_journal() -> None:
 
 
 def _create_queue() -> None:
-    op.create_table(
+    steps.create_table(
         "queue",
         sa.Column("run_no", BIG_KEY, autoincrement=False, nullable=False),
         sa.Column("workspace_id", sa.String(length=64), nullable=False),
@@ -127,13 +128,15 @@ def _create_queue() -> None:
         sa.Column("slot_limit", sa.Integer(), nullable=True),
         sa.PrimaryKeyConstraint("run_no", name="pk_queue"),
     )
-    op.create_index("ix_queue_due_at", "queue", ["due_at"])
-    op.create_index("ix_queue_scope_due_at_priority_since", "queue", ["scope", "due_at", "priority", "since"])
-    op.create_index("ix_queue_workspace_id_suspect_priority_due_at", "queue", ["workspace_id", "suspect", "priority", "due_at"])
+    steps.create_index("ix_queue_due_at", "queue", ["due_at"])
+    steps.create_index("ix_queue_scope_due_at_priority_since", "queue", ["scope", "due_at", "priority", "since"])
+    steps.create_index(
+        "ix_queue_workspace_id_suspect_priority_due_at", "queue", ["workspace_id", "suspect", "priority", "due_at"]
+    )
 
 
 def _create_rates() -> None:
-    op.create_table(
+    steps.create_table(
         "rates",
         sa.Column("scope", sa.String(length=400), nullable=False),
         sa.Column("tat", BIG_KEY, nullable=False),
@@ -142,17 +145,17 @@ def _create_rates() -> None:
 
 
 def _create_run_blobs() -> None:
-    op.create_table(
+    steps.create_table(
         "run_blobs",
         sa.Column("run_no", BIG_KEY, autoincrement=False, nullable=False),
         sa.Column("blob", sa.String(length=64), nullable=False),
         sa.PrimaryKeyConstraint("run_no", "blob", name="pk_run_blobs"),
     )
-    op.create_index("ix_run_blobs_blob", "run_blobs", ["blob"])
+    steps.create_index("ix_run_blobs_blob", "run_blobs", ["blob"])
 
 
 def _create_run_labels() -> None:
-    op.create_table(
+    steps.create_table(
         "run_labels",
         sa.Column("run_no", BIG_KEY, autoincrement=False, nullable=False),
         sa.Column("key", sa.String(length=200), nullable=False),
@@ -161,13 +164,13 @@ def _create_run_labels() -> None:
         sa.Column("started_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("run_no", "key", name="pk_run_labels"),
     )
-    op.create_index(
+    steps.create_index(
         "ix_run_labels_workspace_id_key_value_started_at", "run_labels", ["workspace_id", "key", "value", "started_at"]
     )
 
 
 def _create_runs() -> None:
-    op.create_table(
+    steps.create_table(
         "runs",
         sa.Column("no", BIG_KEY, autoincrement=False, nullable=False),
         sa.Column("id", sa.String(length=64), nullable=False),
@@ -201,14 +204,14 @@ def _create_runs() -> None:
         sa.UniqueConstraint("parent_no", "parent_key", name="uq_runs_parent_no_parent_key"),
         sa.UniqueConstraint("workspace_id", "dedup", name="uq_runs_workspace_id_dedup"),
     )
-    op.create_index("ix_runs_finished_at", "runs", ["finished_at"])
-    op.create_index("ix_runs_owner", "runs", ["owner"])
-    op.create_index("ix_runs_workflow_id_started_at_no", "runs", ["workflow_id", "started_at", "no"])
-    op.create_index("ix_runs_workspace_id_started_at_no", "runs", ["workspace_id", "started_at", "no"])
+    steps.create_index("ix_runs_finished_at", "runs", ["finished_at"])
+    steps.create_index("ix_runs_owner", "runs", ["owner"])
+    steps.create_index("ix_runs_workflow_id_started_at_no", "runs", ["workflow_id", "started_at", "no"])
+    steps.create_index("ix_runs_workspace_id_started_at_no", "runs", ["workspace_id", "started_at", "no"])
 
 
 def _create_secrets() -> None:
-    op.create_table(
+    steps.create_table(
         "secrets",
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("workspace_id", sa.String(length=64), nullable=False),
@@ -221,11 +224,11 @@ def _create_secrets() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_secrets"),
         sa.UniqueConstraint("workspace_id", "name", name="uq_secrets_workspace_id_name"),
     )
-    op.create_index("ix_secrets_key_id", "secrets", ["key_id"])
+    steps.create_index("ix_secrets_key_id", "secrets", ["key_id"])
 
 
 def _create_slots() -> None:
-    op.create_table(
+    steps.create_table(
         "slots",
         sa.Column("scope", sa.String(length=400), nullable=False),
         sa.Column("n", sa.Integer(), autoincrement=False, nullable=False),
@@ -235,11 +238,11 @@ def _create_slots() -> None:
         sa.Column("displaced", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("scope", "n", name="pk_slots"),
     )
-    op.create_index("ix_slots_run_no", "slots", ["run_no"])
+    steps.create_index("ix_slots_run_no", "slots", ["run_no"])
 
 
 def _create_snapshots() -> None:
-    op.create_table(
+    steps.create_table(
         "snapshots",
         sa.Column("run_no", BIG_KEY, autoincrement=False, nullable=False),
         sa.Column("seq", BIG_KEY, nullable=False),
@@ -250,7 +253,7 @@ def _create_snapshots() -> None:
 
 
 def _create_step_logs() -> None:
-    op.create_table(
+    steps.create_table(
         "step_logs",
         sa.Column("no", BIG_KEY, autoincrement=True, nullable=False),
         sa.Column("run_no", BIG_KEY, nullable=False),
@@ -262,11 +265,11 @@ def _create_step_logs() -> None:
         sa.Column("fields", JSON_TEXT, nullable=False),
         sa.PrimaryKeyConstraint("no", name="pk_step_logs"),
     )
-    op.create_index("ix_step_logs_run_no_no", "step_logs", ["run_no", "no"])
+    steps.create_index("ix_step_logs_run_no_no", "step_logs", ["run_no", "no"])
 
 
 def _create_variables() -> None:
-    op.create_table(
+    steps.create_table(
         "variables",
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("workspace_id", sa.String(length=64), nullable=False),
@@ -280,7 +283,7 @@ def _create_variables() -> None:
 
 
 def _create_waits() -> None:
-    op.create_table(
+    steps.create_table(
         "waits",
         sa.Column("run_no", BIG_KEY, autoincrement=False, nullable=False),
         sa.Column("key", sa.String(length=400), nullable=False),
@@ -290,23 +293,23 @@ def _create_waits() -> None:
         sa.Column("since", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("run_no", "key", name="pk_waits"),
     )
-    op.create_index("ix_waits_workspace_id_name_correlation", "waits", ["workspace_id", "name", "correlation"])
+    steps.create_index("ix_waits_workspace_id_name_correlation", "waits", ["workspace_id", "name", "correlation"])
 
 
 def _create_workers() -> None:
-    op.create_table(
+    steps.create_table(
         "workers",
         sa.Column("no", BIG_KEY, autoincrement=True, nullable=False),
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
         sa.Column("dead", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("no", name="pk_workers"),
-        sqlite_autoincrement=True,
+        is_numbered=True,
     )
 
 
 def _create_workflows() -> None:
-    op.create_table(
+    steps.create_table(
         "workflows",
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("workspace_id", sa.String(length=64), nullable=False),
@@ -327,11 +330,11 @@ def _create_workflows() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_workflows"),
         sa.UniqueConstraint("workspace_id", "name", "deleted_at", name="uq_workflows_workspace_id_name_deleted_at"),
     )
-    op.create_index("ix_workflows_workspace_id_deleted_at", "workflows", ["workspace_id", "deleted_at"])
+    steps.create_index("ix_workflows_workspace_id_deleted_at", "workflows", ["workspace_id", "deleted_at"])
 
 
 def _create_workflow_drafts() -> None:
-    op.create_table(
+    steps.create_table(
         "workflow_drafts",
         sa.Column("workflow_id", sa.String(length=64), nullable=False),
         sa.Column("source", BYTES, nullable=False),
@@ -346,7 +349,7 @@ def _create_workflow_drafts() -> None:
 
 
 def _create_workflow_versions() -> None:
-    op.create_table(
+    steps.create_table(
         "workflow_versions",
         sa.Column("workflow_id", sa.String(length=64), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
@@ -359,4 +362,4 @@ def _create_workflow_versions() -> None:
         sa.ForeignKeyConstraint(["workflow_id"], ["workflows.id"], name="fk_workflow_versions_workflow_id_workflows"),
         sa.PrimaryKeyConstraint("workflow_id", "version", name="pk_workflow_versions"),
     )
-    op.create_index("ix_workflow_versions_digest", "workflow_versions", ["digest"])
+    steps.create_index("ix_workflow_versions_digest", "workflow_versions", ["digest"])

@@ -1,0 +1,1 @@
+"""Keeping an installation: backups, restoring them, copying a database to another one."""

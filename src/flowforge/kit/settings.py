@@ -5,7 +5,8 @@ Reading the environment, files and config.toml is in `settings_source`; this mod
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Final, NamedTuple, Self
+from typing import Annotated, Final, Literal, NamedTuple, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
@@ -57,12 +58,22 @@ def _read_key(value: object) -> object:
     return text.lower()
 
 
+def _read_url(value: object) -> object:
+    if value is None:
+        return None
+    parts = urlsplit(value) if isinstance(value, str) else None
+    if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("this is no address of the form https://host[:port][/path]")
+    return str(value).rstrip("/")
+
+
 def _expand_home(value: object) -> object:
     return Path(value).expanduser() if isinstance(value, str | Path) else value
 
 
 Roots = Annotated[tuple[FileRoot, ...], BeforeValidator(_read_roots)]
 Key = Annotated[SecretStr | None, BeforeValidator(_read_key)]
+Url = Annotated[str | None, BeforeValidator(_read_url)]
 Folder = Annotated[Path, BeforeValidator(_expand_home)]
 
 
@@ -126,6 +137,116 @@ class Settings(BaseModel):
         le=65_535,
         validation_alias="HEALTH_PORT",
         description="The port of a worker's or scheduler's health pages; 0 takes any free one, which `flowforge workers` shows.",
+    )
+
+    public_url: Url = Field(
+        default=None,
+        validation_alias="PUBLIC_URL",
+        description="The address under which people and other systems reach the server, like https://flowforge.example.com; "
+        "links in mails begin with it.",
+    )
+    portal_url: Url = Field(default=None, validation_alias="PORTAL_URL", description="The address of the portal.")
+    allowed_hosts: str = Field(
+        default="",
+        max_length=4_096,
+        validation_alias="ALLOWED_HOSTS",
+        description="Comma list of the host names that requests may name; unset, those of PUBLIC_URL and PORTAL_URL, and loopback always.",
+    )
+    port: int = Field(default=8_000, ge=0, le=65_535, validation_alias="PORT", description="The port of the server; 0 takes any.")
+    trusted_proxies: str = Field(
+        default="",
+        max_length=4_096,
+        validation_alias="TRUSTED_PROXIES",
+        description="Comma list of addresses or networks (CIDR) whose X-Forwarded-For and X-Forwarded-Proto are believed.",
+    )
+    cors_origins: str = Field(
+        default="",
+        max_length=4_096,
+        validation_alias="CORS_ORIGINS",
+        description="Comma list of the origins whose pages may call the API from a browser, beside those set at run time.",
+    )
+    signing_key: Key = Field(
+        default=None,
+        validation_alias="SIGNING_KEY",
+        description="Signs tokens, links and audit checkpoints, 64 hex digits; unset, keys/keyring.json in the data folder does.",
+    )
+    signing_key_previous: Key = Field(
+        default=None,
+        validation_alias="SIGNING_KEY_PREVIOUS",
+        description="What was signed with it before SIGNING_KEY was changed is still taken.",
+    )
+    local_accounts: bool = Field(
+        default=True, validation_alias="LOCAL_ACCOUNTS", description="People may sign in with email and password."
+    )
+    registration: bool = Field(
+        default=False, validation_alias="REGISTRATION", description="Whoever comes may make an account, which has no role yet."
+    )
+    basic_auth: bool = Field(
+        default=False, validation_alias="BASIC_AUTH", description="Requests may carry email and password (https only)."
+    )
+    api_keys: bool = Field(default=True, validation_alias="API_KEYS", description="Requests may carry API keys.")
+    first_owner_email: str | None = Field(
+        default=None,
+        max_length=320,
+        validation_alias="FIRST_OWNER_EMAIL",
+        description="Whoever first signs in with this email, verified by OIDC, becomes owner.",
+    )
+    oidc_issuer: Url = Field(
+        default=None, validation_alias="OIDC_ISSUER", description="The OpenID Connect provider `default`, with discovery."
+    )
+    oidc_client_id: str | None = Field(
+        default=None, max_length=400, validation_alias="OIDC_CLIENT_ID", description="Our client id at OIDC_ISSUER."
+    )
+    oidc_client_secret: SecretStr | None = Field(
+        default=None, validation_alias="OIDC_CLIENT_SECRET", description="Our client secret at OIDC_ISSUER."
+    )
+    oidc_audience: str | None = Field(
+        default=None,
+        max_length=400,
+        validation_alias="OIDC_AUDIENCE",
+        description="Access tokens of OIDC_ISSUER for this audience are taken as credentials.",
+    )
+    session_idle_ms: DurationMs = Field(
+        default=86_400_000,
+        ge=1_000,
+        validation_alias="SESSION_IDLE",
+        description="A session that is not used for this long ends.",
+    )
+    session_max_ms: DurationMs = Field(
+        default=7 * 86_400_000, ge=1_000, validation_alias="SESSION_MAX", description="Longest life of a session."
+    )
+    rate_tier: Literal["free", "basic", "pro", "enterprise"] = Field(
+        default="pro", validation_alias="RATE_TIER", description="The tier of API keys that name none."
+    )
+    rate_read: int = Field(default=5_000, ge=1, validation_alias="RATE_READ", description="Reads a person may make a minute.")
+    rate_call: int = Field(default=1_000, ge=1, validation_alias="RATE_CALL", description="Changes a person may make a minute.")
+    rate_start: int = Field(default=500, ge=1, validation_alias="RATE_START", description="Runs a person may start a minute.")
+    rate_trigger: int = Field(
+        default=200, ge=1, validation_alias="RATE_TRIGGER", description="Changes of triggers a person may make a minute."
+    )
+    rate_anonymous: int = Field(
+        default=200,
+        ge=1,
+        validation_alias="RATE_ANONYMOUS",
+        description="Requests of one address a minute without a credential.",
+    )
+    rate_auth: int = Field(
+        default=20, ge=1, validation_alias="RATE_AUTH", description="Requests of one address a minute to /auth."
+    )
+    rate_hook: int = Field(default=1_000, ge=1, validation_alias="RATE_HOOK", description="Deliveries a minute to one webhook.")
+    keep_audit_ms: DurationMs = Field(
+        default=0, ge=0, validation_alias="KEEP_AUDIT", description="How long audit rows are kept; 0 is for ever."
+    )
+    checkpoint_every_ms: DurationMs = Field(
+        default=3_600_000,
+        ge=1_000,
+        validation_alias="CHECKPOINT_EVERY",
+        description="How often the end of the audit chain is signed.",
+    )
+    otlp_endpoint: Url = Field(
+        default=None,
+        validation_alias="OTLP_ENDPOINT",
+        description="Where traces go by OTLP over HTTP, like http://collector:4318; it needs the extra `otel`.",
     )
 
     metrics_token: SecretStr | None = Field(

@@ -1,0 +1,1 @@
+"""People, sessions, keys and tokens; workspaces, groups and roles: who is asking, and who may."""

@@ -1,0 +1,43 @@
+"""Starting runs and speaking to them, wherever the engine is: in this process, or on the other side of the database."""
+
+from typing import Protocol
+
+from flowforge.engine.births import StartRequest
+from flowforge.engine.events import PinnedVersion
+from flowforge.engine.executor.engine import Started
+from flowforge.engine.store import Delivery, NewMail
+
+
+class Runner(Protocol):
+    """Wired under this class (`call.port(Runner)`): by the engine of an embedded server, by store and doorbell in a cluster."""
+
+    async def start(self, request: StartRequest) -> Started:
+        """Starts a run; when it returns, the run exists whatever dies next. The input is checked and completed here.
+
+        Raises:
+            ValidationError: the input does not fit.
+            NotInstalledError: an operation is missing here.
+            StartRejectedError: the workflow's limit is reached and says `reject`.
+            OverloadedError: the database is too far behind.
+        """
+        ...
+
+    async def deliver(self, mail: NewMail) -> Delivery:
+        """Hands a message to a run; when it returns, the message is stored."""
+        ...
+
+    async def wait(self, run_no: int, timeout_s: float) -> None:
+        """Returns when the run has ended or stands still (for a person, a signal, a timer), or when the time is over."""
+        ...
+
+    async def define(self, digest: str, definition: bytes) -> None:
+        """Stores a compiled definition, which versions name by its digest; it may be there already."""
+        ...
+
+    async def pin(self, workspace_id: str, workflow: str, version: int | None = None) -> PinnedVersion:
+        """The version that a start by name or id takes: the published one, or the numbered one.
+
+        Raises:
+            NotFoundError, ConflictError: there is no such workflow or version, or it takes no runs (unpublished, deprecated, inactive).
+        """
+        ...

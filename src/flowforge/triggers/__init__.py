@@ -1,0 +1,1 @@
+"""What starts runs: webhooks, schedules, files, events, mail."""

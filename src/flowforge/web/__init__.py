@@ -1,0 +1,1 @@
+"""What every HTTP endpoint shares: one error form, strict JSON, one guard, lists by cursor. Knows no domain."""

@@ -1,0 +1,68 @@
+"""How much of a body is read, and for how long it may take to come."""
+
+import asyncio
+from typing import Final
+
+from starlette.responses import Response
+
+from flowforge.web.answers import answer_error, make_error
+from flowforge.web.errors import PayloadTooLargeError
+from flowforge.web.frame import App, Message, Receive, Scope, Send
+
+BODY_WAIT_S: Final = 30.0
+"""A body must have come whole within this time."""
+_STREAMED: Final = ("/api/v1/uploads/", "/api/v1/files")
+"""Bodies of files, which have limits of their own."""
+
+
+class BodyBounds:
+    """Refuses bodies above `most_bytes`: by their Content-Length before anything is read, else when they pass it."""
+
+    def __init__(self, app: App, most_bytes: int) -> None:
+        self._app = app
+        self._most_bytes = most_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"].startswith(_STREAMED):
+            await self._app(scope, receive, send)
+            return
+        request_id: str = scope["state"]["request_id"]
+        refusal = self._look_at_length(scope, request_id)
+        if refusal is not None:
+            await refusal(scope, receive, send)
+            return
+        await self._app(scope, _Bounded(receive, self._most_bytes), send)
+
+    def _look_at_length(self, scope: Scope, request_id: str) -> Response | None:
+        lengths = [value for name, value in scope["headers"] if name == b"content-length"]
+        if not lengths:
+            return None
+        if not lengths[0].isdigit() or len(lengths[0]) > 19:
+            return make_error(400, "BAD_REQUEST", "Content-Length is no number.", [], request_id)
+        if int(lengths[0]) > self._most_bytes:
+            return answer_error(PayloadTooLargeError(self._most_bytes), request_id)
+        return None
+
+
+class _Bounded:
+    def __init__(self, receive: Receive, most_bytes: int) -> None:
+        self._receive = receive
+        self._most_bytes = most_bytes
+        self._seen_bytes = 0
+        self._is_whole = False
+        self._deadline_s = asyncio.get_running_loop().time() + BODY_WAIT_S
+
+    async def __call__(self) -> Message:
+        if self._is_whole:
+            return await self._receive()
+        try:
+            async with asyncio.timeout_at(self._deadline_s):
+                message = await self._receive()
+        except TimeoutError:
+            return {"type": "http.disconnect"}
+        if message["type"] == "http.request":
+            self._seen_bytes += len(message.get("body", b""))
+            self._is_whole = not message.get("more_body", False)
+            if self._seen_bytes > self._most_bytes:
+                raise PayloadTooLargeError(self._most_bytes)
+        return message

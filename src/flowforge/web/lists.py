@@ -1,0 +1,134 @@
+"""Lists: pages by an opaque cursor, filters of the form `field:op:value`, sorting by fields that have an index."""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as Base64Error
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Final, Generic, TypeVar, cast
+
+from fastapi import Query
+from pydantic import BaseModel
+
+from flowforge.kit.border import decode, digest_value, encode
+from flowforge.kit.errors import InvariantError
+from flowforge.kit.values import JsonValue
+from flowforge.web.errors import ParameterError
+
+LIMIT_DEFAULT: Final = 50
+LIMIT_MAX: Final = 200
+_WHERE_MAX: Final = 20
+_WHERE_LENGTH_MAX: Final = 4_096
+
+RowT = TypeVar("RowT")
+
+LimitIn = Annotated[int, Query(ge=1, le=LIMIT_MAX, description="How many at most.")]
+"""`limit: LimitIn = LIMIT_DEFAULT`."""
+CursorIn = Annotated[str | None, Query(max_length=2_000, description="`next_cursor` of the page before.")]
+"""`cursor: CursorIn = None`."""
+WhereIn = Annotated[
+    list[str] | None,
+    Query(
+        description="`field:op:value`, repeatable, all hold; op: eq ne lt le gt ge in contains starts_with.",
+        max_length=_WHERE_MAX,
+    ),
+]
+"""`where: WhereIn = None`; read it with `read_where`."""
+SortIn = Annotated[str | None, Query(max_length=100, description="A field, with `-` before it for the greatest first.")]
+"""`sort: SortIn = None`; read it with `read_sort`."""
+SearchIn = Annotated[str, Query(max_length=200, description="A text that is looked for literally.")]
+"""`q: SearchIn = ""`."""
+IncludeDeletedIn = Annotated[bool, Query(description="Also what was deleted and can be restored.")]
+
+
+class Page(BaseModel, Generic[RowT]):
+    """Some rows of a list. `next_cursor` is null on the last page."""
+
+    data: list[RowT]
+    next_cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One `where`: `in` has several values, all others one."""
+
+    field: str
+    op: str
+    values: tuple[str, ...]
+
+    @property
+    def value(self) -> str:
+        return self.values[0]
+
+
+def read_where(given: Sequence[str] | None, allowed: Mapping[str, Sequence[str]]) -> list[Condition]:
+    """The filters of a list. `allowed`: the ops by field; a field that ends in `.*` stands for all of that beginning (`labels.*`).
+
+    Raises:
+        ParameterError: `where_unknown` (a field or op that is not allowed), `where_invalid` (another form).
+    """
+    return [_read_condition(text, allowed) for text in given or ()]
+
+
+def _read_condition(text: str, allowed: Mapping[str, Sequence[str]]) -> Condition:
+    field, _, rest = text.partition(":")
+    op, separator, value = rest.partition(":")
+    if not separator or len(text) > _WHERE_LENGTH_MAX or "\x00" in text:
+        raise ParameterError("where", "A filter is of the form field:op:value, like status:eq:failed.", "where_invalid")
+    head, dot, tail = field.partition(".")
+    ops = allowed.get(field) or (allowed.get(f"{head}.*") if dot and tail else None)
+    if ops is None or op not in ops:
+        known = ", ".join(f"{name} ({' '.join(words)})" for name, words in allowed.items())
+        raise ParameterError("where", f"{field[:80]}:{op[:20]} is no filter here; these are: {known}.", "where_unknown")
+    values = tuple(value.split(",")) if op == "in" else (value,)
+    return Condition(field, op, values)
+
+
+def read_sort(given: str | None, allowed: Sequence[str], default: str) -> tuple[str, bool]:
+    """The field to sort by, and whether the greatest come first.
+
+    Raises:
+        ParameterError: `sort_unknown`.
+    """
+    text = given or default
+    field, is_descending = text.removeprefix("-"), text.startswith("-")
+    if field not in allowed:
+        raise ParameterError(
+            "sort", f"Sort by one of these, with - for the greatest first: {', '.join(allowed)}.", "sort_unknown"
+        )
+    return field, is_descending
+
+
+def make_cursor(mark: str, place: Sequence[str | int]) -> str:
+    """A cursor behind a row. `mark`: see `mark_list`; `place`: the values that the list is sorted by, the last one unique."""
+    return urlsafe_b64encode(encode([mark, *place])).decode()
+
+
+def read_cursor(cursor: str | None, mark: str, kinds: Sequence[type]) -> list[str | int] | None:
+    """The place in the list, of values of these kinds (str, int); None: the beginning.
+
+    Raises:
+        ParameterError: `cursor_invalid`: it is none of ours, or of a list with another filter or order.
+    """
+    if cursor is None:
+        return None
+    try:
+        found = decode(urlsafe_b64decode(cursor.encode()))
+    except (InvariantError, Base64Error, ValueError):
+        found = None
+    if isinstance(found, list) and found and found[0] == mark and [type(part) for part in found[1:]] == list(kinds):
+        return cast("list[str | int]", found[1:])
+    message = "The cursor is not of this list with this filter and order; begin again without one."
+    raise ParameterError("cursor", message, "cursor_invalid")
+
+
+def mark_list(*what: JsonValue) -> str:
+    """What a list is about, digested: its filters, its order, its workspace."""
+    return digest_value(list(what))
+
+
+def cut_page(
+    rows: Sequence[RowT], limit: int, mark: str, place: Callable[[RowT], Sequence[str | int]]
+) -> tuple[list[RowT], str | None]:
+    """The rows of one page and the next cursor, from `limit + 1` rows that were asked for."""
+    kept = list(rows[:limit])
+    return kept, make_cursor(mark, place(kept[-1])) if len(rows) > limit else None

@@ -1,0 +1,142 @@
+"""Routes: each says its guard where it is declared. The guard is asked before anything of the request is read."""
+
+from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final, TypeVar
+
+from fastapi import APIRouter
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+from starlette.requests import Request
+from starlette.responses import Response
+
+from flowforge.kit.errors import FlowForgeError
+from flowforge.kit.values import JsonValue
+from flowforge.web.bodies import check_content_type, read_json
+from flowforge.web.calls import Call, Parts
+from flowforge.web.errors import ParameterError
+
+GUARD: Final = "x-permission"
+_REPEATABLE: Final = frozenset({"where"})
+_EVERYWHERE: Final = frozenset({"workspace"})
+"""Where a browser cannot set headers the query names the workspace."""
+
+EndpointT = TypeVar("EndpointT", bound=Callable[..., Any])
+
+
+class _StrictRequest(Request):
+    """A request whose JSON was read by our own reader."""
+
+    value: JsonValue = None
+
+    async def json(self) -> Any:
+        return self.value
+
+
+class GuardedRoute(APIRoute):
+    """Guard, then query, then body, then the endpoint."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+        guard = find_guard(self)
+        known = _list_query_names(self.dependant) | _EVERYWHERE
+        body = self.body_field
+        takes_json = body is not None and type(body.field_info).__name__ == "Body"
+
+        async def answer(request: Request) -> Response:
+            parts: Parts = request.app.state.parts
+            state: dict[str, Any] = request.scope["state"]
+            caller = await parts.gate.admit(request, guard)
+            state["call"] = Call(parts, caller, state["request_id"], state.get("traceparent"))
+            _check_query(request, known)
+            strict = _StrictRequest(request.scope, request.receive)
+            data = await strict.body() if takes_json else b""
+            if data:
+                check_content_type(request.headers.get("content-type"))
+                strict.value = read_json(data, parts.settings.limits)
+            return await handle(strict)
+
+        return answer
+
+
+def find_guard(route: APIRoute) -> str:
+    """The guard of a route: a permission, or one of `callers.GUARDS`."""
+    return str((route.openapi_extra or {})[GUARD])
+
+
+def _list_query_names(dependant: Dependant) -> frozenset[str]:
+    own = {field.alias for field in dependant.query_params}
+    for inner in dependant.dependencies:
+        own |= _list_query_names(inner)
+    return frozenset(own)
+
+
+def _check_query(request: Request, known: frozenset[str]) -> None:
+    counts = Counter(name for name, _ in request.query_params.multi_items())
+    for name, count in counts.items():
+        if name not in known:
+            raise ParameterError(name[:80], f"There is no parameter {name[:80]!r} here.", "parameter_unknown")
+        if count > 1 and name not in _REPEATABLE:
+            raise ParameterError(name, "This parameter may stand once only.", "parameter_repeated")
+
+
+class Router:
+    """The endpoints of one area. `area` groups them in the documentation; `prefix` is below /api/v1 unless `is_root`."""
+
+    def __init__(self, area: str, prefix: str = "", *, is_root: bool = False) -> None:
+        self.routes = APIRouter(prefix=prefix if is_root else f"/api/v1{prefix}", tags=[area], route_class=GuardedRoute)
+
+    def get(self, path: str, guard: str, **options: Any) -> Callable[[EndpointT], EndpointT]:
+        """Declares an endpoint. `guard`: the permission that its caller needs; `errors`: what it may refuse with, beside what all do.
+
+        `status` (200), `model` (else the endpoint's return type), `answers` (further documented answers by status) are the other options.
+        """
+        return self._declare("GET", path, guard, **options)
+
+    def post(self, path: str, guard: str, **options: Any) -> Callable[[EndpointT], EndpointT]:
+        return self._declare("POST", path, guard, **options)
+
+    def put(self, path: str, guard: str, **options: Any) -> Callable[[EndpointT], EndpointT]:
+        return self._declare("PUT", path, guard, **options)
+
+    def patch(self, path: str, guard: str, **options: Any) -> Callable[[EndpointT], EndpointT]:
+        return self._declare("PATCH", path, guard, **options)
+
+    def delete(self, path: str, guard: str, **options: Any) -> Callable[[EndpointT], EndpointT]:
+        return self._declare("DELETE", path, guard, **options)
+
+    def _declare(
+        self,
+        method: str,
+        path: str,
+        guard: str,
+        *,
+        status: int = 200,
+        errors: Sequence[type[FlowForgeError]] = (),
+        answers: dict[int | str, dict[str, Any]] | None = None,
+        **options: Any,
+    ) -> Callable[[EndpointT], EndpointT]:
+        def declare(endpoint: EndpointT) -> EndpointT:
+            if status == 204:
+                options.setdefault("response_class", Response)
+                options.setdefault("response_model", None)
+            self.routes.add_api_route(
+                path,
+                endpoint,
+                methods=[method],
+                status_code=status,
+                responses=document_errors(guard, errors) | (answers or {}),
+                openapi_extra={GUARD: guard},
+                **options,
+            )
+            return endpoint
+
+        return declare
+
+
+def document_errors(guard: str, errors: Sequence[type[FlowForgeError]]) -> dict[int | str, dict[str, Any]]:
+    """The answers of a route that fails: those of its own errors, and those that every route may give."""
+    # Imported here because the statuses of classes are looked up only when the document is made.
+    from flowforge.web.documenting import describe_errors
+
+    return describe_errors(guard, errors)

@@ -20,6 +20,7 @@ from flowforge.web.application import Wrap, make_application
 from flowforge.web.callers import GUARDS, OPEN, Caller, CredentialKind, Rights
 from flowforge.web.calls import Call, Parts
 from flowforge.web.errors import NotSignedInError, PermissionMissingError
+from flowforge.web.rates import Rates
 from flowforge.web.routing import Router
 
 
@@ -87,14 +88,16 @@ async def open_web_lab(
     """`settings`: by field name. `ports`: what the domain's endpoints ask for with `call.port`."""
     gate, the_clock = FakeGate(), clock or SystemClock()
     async with open_database_sessions(kind, folder) as database:
+        the_settings = Settings.model_validate({"data": folder, **(settings or {})})
         parts = Parts(
-            settings=Settings.model_validate({"data": folder, **(settings or {})}),
+            settings=the_settings,
             database=database,
             keyring=Keyring.generate(),
             clock=the_clock,
             ids=IdSource(the_clock),
             metrics=Metrics(),
             gate=gate,
+            rates=Rates(the_settings),
             ports=ports or {},
         )
         application = make_application(parts, routers, layers)

@@ -16,6 +16,7 @@ from flowforge.kit.settings import Settings
 from flowforge.kit.telemetry.metrics import Metrics
 from flowforge.web.callers import Caller
 from flowforge.web.errors import PermissionMissingError
+from flowforge.web.rates import Rates
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -49,6 +50,7 @@ class Parts:
     ids: IdSource
     metrics: Metrics
     gate: Gate
+    rates: Rates
     ports: Mapping[type, object] = field(default_factory=dict[type, object])
 
     def port(self, kind: type[PortT]) -> PortT:

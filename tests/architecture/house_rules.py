@@ -30,6 +30,8 @@ SUPERVISORS = frozenset(
         # A broker and its client may fail in any way: those who ring never notice, and the worker looks by itself meanwhile.
         "src/flowforge/cluster/doorbell.py:CeleryDoorbell._send_all",
         "src/flowforge/cluster/consumer.py:RingConsumer._run",
+        # The last line before a client: an answer with an id instead of a broken connection.
+        "src/flowforge/web/frame.py:Frame._serve",
         # The last line before a person: a sentence instead of a stack trace.
         "src/flowforge/entrypoints/cli/app.py:RootGroup.main",
     }
@@ -42,6 +44,10 @@ INSTALLATION_WIDE = frozenset(
         "src/flowforge/vault/repository.py:list_secrets_with_other_key",
         "src/flowforge/vault/repository.py:replace_sealed",
         "src/flowforge/vault/repository.py:count_secrets_by_key",
+        # Settings and flags are of the installation.
+        "src/flowforge/configuration/repository.py:list_settings",
+        "src/flowforge/configuration/repository.py:list_flags",
+        "src/flowforge/configuration/repository.py:find_flag",
         # A definition is found by the digest of its content, which the run's own row names.
         "src/flowforge/runs/repository.py:find_definition",
     }

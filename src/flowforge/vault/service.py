@@ -28,6 +28,7 @@ from flowforge.vault.types import Reencryption, Secret, SecretSummary, Variable
 
 __all__ = [
     "check_host",
+    "count_secrets",
     "delete_secret",
     "delete_variable",
     "list_secrets",
@@ -106,6 +107,11 @@ async def require_keys(session: AsyncSession, keyring: Keyring) -> None:
     counts = await repository.count_secrets_by_key(session)
     if counts and not any(keyring.has_key(key_id) for key_id in counts):
         raise KeysForeignError(sum(counts.values()))
+
+
+async def count_secrets(session: AsyncSession) -> int:
+    """How many there are in all workspaces."""
+    return sum((await repository.count_secrets_by_key(session)).values())
 
 
 async def reencrypt_secrets(session: AsyncSession, keyring: Keyring) -> Reencryption:

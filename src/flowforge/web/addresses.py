@@ -1,76 +1,92 @@
-"""From which address a request came, behind proxies that are trusted and none that are not."""
+"""From which address a request came, and by which scheme, where proxies stand between."""
 
-from collections.abc import Iterable, MutableMapping
-from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache, lru_cache
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, Final
 
-from flowforge.kit.errors import Detail, ValidationError
-
-Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
-
-UNKNOWN: Final = "0.0.0.0"  # noqa: S104 (a name for none, never listened on)
 _HOPS_MAX: Final = 20
+"""What stands further left in X-Forwarded-For was written by whoever asked."""
+_WITH_PORT: Final = re.compile(r"\[([0-9A-Fa-f:.]{2,45})\](?::\d{1,5})?|(\d{1,3}(?:\.\d{1,3}){3}):\d{1,5}")
+
+Scope = Mapping[str, Any]
 
 
-@lru_cache(maxsize=64)
-def read_networks(text: str, setting: str = "TRUSTED_PROXIES") -> tuple[Network, ...]:
-    """The networks of a comma list of addresses and CIDR networks.
+def find_address(scope: Scope, trusted: str) -> str:
+    """The IP address that a request came from, in its short form; an IPv4 address inside an IPv6 one is written as IPv4.
 
-    Raises:
-        ValidationError: one of them is none.
+    `trusted`: the setting TRUSTED_PROXIES. X-Forwarded-For is believed as far as proxies that are listed have written it: from the right
+    to the left, up to the first address that is none of theirs. Without a peer (a Unix socket) the address is empty.
     """
-    found: list[Network] = []
-    for part in (part.strip() for part in text.split(",")):
-        if not part:
-            continue
-        try:
-            found.append(ip_network(part, strict=False))
-        except ValueError:
-            message = f"{setting}: {part[:80]!r} is neither an address nor a network like 10.0.0.0/8."
-            raise ValidationError(message, [Detail(setting, message, "address_invalid")]) from None
-    return tuple(found)
+    address = normalize_address(_find_peer(scope))
+    if not trusted or not is_trusted(address, trusted):
+        return address
+    for hop in _list_hops(scope):
+        written = normalize_address(hop)
+        if not written:
+            break
+        address = written
+        if not is_trusted(written, trusted):
+            break
+    return address
+
+
+def is_https(scope: Scope, trusted: str) -> bool:
+    """Whether the one who asked used https: to us, or to a proxy that is trusted and says so (X-Forwarded-Proto)."""
+    if scope.get("scheme") in {"https", "wss"}:
+        return True
+    if not trusted or not is_trusted(normalize_address(_find_peer(scope)), trusted):
+        return False
+    told = [value for name, value in scope["headers"] if name == b"x-forwarded-proto"]
+    return len(told) == 1 and told[0].strip().lower() == b"https"
+
+
+def is_loopback(address: str) -> bool:
+    """Whether an address is this machine's own."""
+    return address == "::1" or address.startswith("127.")
 
 
 @lru_cache(maxsize=4_096)
-def read_address(text: str) -> Address | None:
-    """The address; that of IPv4 which is written as IPv6 (`::ffff:192.0.2.1`) as what it is. None: the text is none."""
+def normalize_address(text: str) -> str:
+    """One way to write each address; empty where the text is none. A port after it is taken off."""
+    match = _WITH_PORT.fullmatch(text.strip())
+    bare = (match[1] or match[2]) if match else text.strip()
     try:
-        address = ip_address(text.strip().removeprefix("[").removesuffix("]"))
+        address = ip_address(bare)
     except ValueError:
-        return None
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return mapped or address
+        return ""
+    if isinstance(address, IPv6Address):
+        return str(address.ipv4_mapped or IPv6Address(int(address)))
+    return str(address)
 
 
-def is_within(address: Address, networks: Iterable[Network]) -> bool:
-    """Whether the address is in one of the networks."""
-    return any(address.version == network.version and address in network for network in networks)
+@lru_cache(maxsize=4_096)
+def is_trusted(address: str, trusted: str) -> bool:
+    """Whether TRUSTED_PROXIES lists the address."""
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return False
+    return any(found.version == network.version and found in network for network in parse_networks(trusted))
 
 
-def find_address(scope: MutableMapping[str, Any], trusted_proxies: str) -> str:
-    """The sender's address: the nearest one that is no trusted proxy. `trusted_proxies`: the setting.
+@cache
+def parse_networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """The networks of a comma list of addresses and networks (CIDR).
 
-    X-Forwarded-For is read from its right end, and only as far as those who wrote it are trusted; everybody can write the rest.
+    Raises:
+        ValueError: one of them is none.
     """
-    client: tuple[str, int] | None = scope.get("client")
-    nearest = read_address(client[0]) if client else None
-    if nearest is None:
-        return UNKNOWN
-    proxies = read_networks(trusted_proxies)
-    if not proxies or not is_within(nearest, proxies):
-        return str(nearest)
-    for text in reversed(_list_forwarded(scope)):
-        address = read_address(text)
-        if address is None:
-            break
-        nearest = address
-        if not is_within(address, proxies):
-            break
-    return str(nearest)
+    return tuple(ip_network(part.strip(), strict=False) for part in text.split(",") if part.strip())
 
 
-def _list_forwarded(scope: MutableMapping[str, Any]) -> list[str]:
-    texts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
-    return [part.strip() for text in texts for part in text.split(",")][-_HOPS_MAX:]
+def _find_peer(scope: Scope) -> str:
+    client = scope.get("client")
+    return str(client[0]) if client else ""
+
+
+def _list_hops(scope: Scope) -> Iterator[str]:
+    """What X-Forwarded-For names, the nearest first."""
+    told = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for")
+    yield from reversed(told.decode("latin-1").split(",")[-_HOPS_MAX:])

@@ -8,7 +8,7 @@ from flowforge.kit.database.errors import refuse_newer, refuse_older, refuse_str
 from flowforge.kit.database.reading import Reader, reading
 from flowforge.kit.database.url import DatabaseKind, DatabaseUrl
 
-REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011")
+REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011", "0012")
 """All that this version knows, oldest first; the files under migrations/versions are the same (a test holds them together)."""
 HEAD: Final = REVISIONS[-1]
 

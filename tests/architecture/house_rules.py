@@ -44,6 +44,10 @@ INSTALLATION_WIDE = frozenset(
         "src/flowforge/vault/repository.py:list_secrets_with_other_key",
         "src/flowforge/vault/repository.py:replace_sealed",
         "src/flowforge/vault/repository.py:count_secrets_by_key",
+        # Pieces belong to an upload, which is found by its workspace; old uploads are swept wherever they are.
+        "src/flowforge/files/repository.py:list_pieces",
+        "src/flowforge/files/repository.py:list_expired_uploads",
+        "src/flowforge/files/repository.py:delete_upload",
         # Settings and flags are of the installation.
         "src/flowforge/configuration/repository.py:list_settings",
         "src/flowforge/configuration/repository.py:list_flags",

@@ -34,6 +34,20 @@ class Limits(BaseModel):
         validation_alias="LIMIT_BODY_MAX",
         description="Largest JSON value that may come in at once.",
     )
+    upload_max_bytes: SizeBytes = Field(
+        default=25 * 2**20,
+        ge=1024,
+        le=2**34,
+        validation_alias="LIMIT_UPLOAD_MAX",
+        description="Largest file that is sent at once, and largest piece of one that is sent by /uploads.",
+    )
+    upload_total_bytes: SizeBytes = Field(
+        default=5 * 2**30,
+        ge=1024,
+        le=2**44,
+        validation_alias="LIMIT_UPLOAD_TOTAL",
+        description="Largest file that is sent by /uploads.",
+    )
     json_depth: int = Field(
         default=64, ge=8, le=200, validation_alias="LIMIT_JSON_DEPTH", description="Deepest nesting of a JSON value."
     )
@@ -198,4 +212,19 @@ class Limits(BaseModel):
     )
     history_bytes: SizeBytes = Field(
         default=512 * 2**20, ge=2**20, le=2**36, validation_alias="LIMIT_HISTORY_BYTES", description="Largest journal of one run."
+    )
+
+    cron_min_ms: DurationMs = Field(
+        default=60_000,
+        ge=1_000,
+        le=86_400_000,
+        validation_alias="LIMIT_CRON_MIN",
+        description="Least time between two slots of a schedule; below a minute cron expressions may have six fields, seconds first.",
+    )
+    cron_horizon_ms: DurationMs = Field(
+        default=3_650 * 86_400_000,
+        ge=86_400_000,
+        le=36_500 * 86_400_000,
+        validation_alias="LIMIT_CRON_HORIZON",
+        description="How far ahead a schedule may have its next slot.",
     )

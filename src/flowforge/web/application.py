@@ -39,7 +39,7 @@ def make_application(
     for layer in reversed(layers):
         app = layer(app)
     settings = parts.settings
-    bounded = BodyBounds(app, settings.limits.body_max_bytes)
+    bounded = BodyBounds(app, settings.limits.body_max_bytes, settings.limits.upload_max_bytes)
     framed = Frame(
         bounded,
         hosts=find_hosts(settings),

@@ -11,37 +11,42 @@ from flowforge.web.frame import App, Message, Receive, Scope, Send
 
 BODY_WAIT_S: Final = 30.0
 """A body must have come whole within this time."""
-_STREAMED: Final = ("/api/v1/uploads/", "/api/v1/files")
-"""Bodies of files, which have limits of their own."""
+_FILES: Final = ("/api/v1/uploads/", "/api/v1/files", "/api/v1/operations/")
+"""Where bodies are or hold files, which may be larger."""
+_FORM_BYTES: Final = 64 * 2**10
+"""What a form may take beside the file in it."""
 
 
 class BodyBounds:
-    """Refuses bodies above `most_bytes`: by their Content-Length before anything is read, else when they pass it."""
+    """Refuses bodies above `most_bytes` (of files: `file_bytes`): by their Content-Length before anything is read, else on the way."""
 
-    def __init__(self, app: App, most_bytes: int) -> None:
+    def __init__(self, app: App, most_bytes: int, file_bytes: int) -> None:
         self._app = app
         self._most_bytes = most_bytes
+        self._file_bytes = max(most_bytes, file_bytes + _FORM_BYTES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"].startswith(_STREAMED):
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id: str = scope["state"]["request_id"]
-        refusal = self._look_at_length(scope, request_id)
+        most_bytes = self._file_bytes if scope["path"].startswith(_FILES) else self._most_bytes
+        refusal = _look_at_length(scope, most_bytes)
         if refusal is not None:
             await refusal(scope, receive, send)
             return
-        await self._app(scope, _Bounded(receive, self._most_bytes), send)
+        await self._app(scope, _Bounded(receive, most_bytes), send)
 
-    def _look_at_length(self, scope: Scope, request_id: str) -> Response | None:
-        lengths = [value for name, value in scope["headers"] if name == b"content-length"]
-        if not lengths:
-            return None
-        if not lengths[0].isdigit() or len(lengths[0]) > 19:
-            return make_error(400, "BAD_REQUEST", "Content-Length is no number.", [], request_id)
-        if int(lengths[0]) > self._most_bytes:
-            return answer_error(PayloadTooLargeError(self._most_bytes), request_id)
+
+def _look_at_length(scope: Scope, most_bytes: int) -> Response | None:
+    request_id: str = scope["state"]["request_id"]
+    lengths = [value for name, value in scope["headers"] if name == b"content-length"]
+    if not lengths:
         return None
+    if not lengths[0].isdigit() or len(lengths[0]) > 19:
+        return make_error(400, "BAD_REQUEST", "Content-Length is no number.", [], request_id)
+    if int(lengths[0]) > most_bytes:
+        return answer_error(PayloadTooLargeError(most_bytes), request_id)
+    return None
 
 
 class _Bounded:

@@ -109,7 +109,8 @@ class Router:
     def get(self, path: str, guard: str, **options: Any) -> Callable[[EndpointT], EndpointT]:
         """Declares an endpoint. `guard`: the permission that its caller needs; `errors`: what it may refuse with, beside what all do.
 
-        `status` (200), `model` (else the endpoint's return type), `answers` (further documented answers by status) are the other options.
+        `status` (200), `model` (else the endpoint's return type), `answers` (further documented answers by status), `openapi_body` (of an
+        endpoint that reads its body itself) are the other options.
         """
         return self._declare("GET", path, guard, **options)
 
@@ -134,6 +135,7 @@ class Router:
         status: int = 200,
         errors: Sequence[type[FlowForgeError]] = (),
         answers: dict[int | str, dict[str, Any]] | None = None,
+        openapi_body: dict[str, Any] | None = None,
         **options: Any,
     ) -> Callable[[EndpointT], EndpointT]:
         def declare(endpoint: EndpointT) -> EndpointT:
@@ -146,7 +148,7 @@ class Router:
                 methods=[method],
                 status_code=status,
                 responses=document_errors(guard, errors) | (answers or {}),
-                openapi_extra={GUARD: guard},
+                openapi_extra={GUARD: guard} | ({} if openapi_body is None else {"requestBody": openapi_body}),
                 **options,
             )
             return endpoint

@@ -1,0 +1,1 @@
+"""Files that people and programs send and fetch; their bytes lie in the object store."""

@@ -7,6 +7,7 @@ from typing import Final
 from flowforge.entrypoints.ports import VaultPort
 from flowforge.entrypoints.services import Services
 from flowforge.entrypoints.wiring import Installation
+from flowforge.kit.errors import NotPermittedError
 from flowforge.kit.ids import DEFAULT_WORKSPACE_ID
 from flowforge.kit.masking import Masker
 from flowforge.kit.values import JsonObject, JsonValue
@@ -19,13 +20,22 @@ from flowforge.operations.definition import Nature, Operation
 _SECRET: Final = re.compile(r"\$\{\{\s*secrets\.([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
 
 
-async def call_operation(installation: Installation, operation: Operation, value: JsonValue, write_log: LogWriter) -> JsonValue:
+async def call_operation(
+    installation: Installation,
+    operation: Operation,
+    value: JsonValue,
+    write_log: LogWriter,
+    *,
+    workspace_id: str = DEFAULT_WORKSPACE_ID,
+    may_use_secrets: bool = True,
+) -> JsonValue:
     """The operation's output. `${{ secrets.NAME }}` in a parameter that takes secrets is resolved, as in a workflow.
 
     `write_log` takes the lines that the operation writes meanwhile.
 
     Raises:
         FatalError, RetryableError: it failed, or the parameters do not fit.
+        NotPermittedError: a secret is named, and the caller may use none.
         FlowForgeError: a secret is missing, or may not go where it would.
     """
     limits = installation.settings.limits
@@ -34,7 +44,7 @@ async def call_operation(installation: Installation, operation: Operation, value
     nature = operation.nature_of(given)
     if nature is Nature.PURE:
         return run_pure(operation, parameters, limits)[1]
-    secrets = await _resolve_secrets(installation, operation, given)
+    secrets = await _resolve_secrets(installation, operation, given, workspace_id, may_use_secrets=may_use_secrets)
     if secrets:
         given = _reveal(operation, given, secrets)
         parameters = validate_parameters(operation, given)
@@ -78,10 +88,14 @@ async def _call_heavy(
         await pool.close()
 
 
-async def _resolve_secrets(installation: Installation, operation: Operation, given: JsonObject) -> Mapping[str, str]:
+async def _resolve_secrets(
+    installation: Installation, operation: Operation, given: JsonObject, workspace_id: str, *, may_use_secrets: bool
+) -> Mapping[str, str]:
     texts = [text for path, text in list_texts(given, ()) if is_below(path, operation.secret_parameters)]
     names = sorted({name for text in texts for name in _SECRET.findall(text)})
-    return await VaultPort(installation).resolve_secrets(DEFAULT_WORKSPACE_ID, names, find_target(operation, given))
+    if names and not may_use_secrets:
+        raise NotPermittedError("The parameters name a secret, which needs the permission secret:use.")
+    return await VaultPort(installation).resolve_secrets(workspace_id, names, find_target(operation, given))
 
 
 def _reveal(operation: Operation, given: JsonObject, secrets: Mapping[str, str]) -> JsonObject:

@@ -1,0 +1,1 @@
+"""Operations called alone, over HTTP: the same that steps do."""

@@ -97,6 +97,11 @@ class HealthPages:
         self._looking = asyncio.Lock()
         self.stage = Stage.STARTING
 
+    @property
+    def uptime_s(self) -> float:
+        """Since the process began to serve its pages."""
+        return self._clock.monotonic_s() - self._started_s
+
     def add(self, *checks: HealthCheck) -> None:
         """Further checks, from the next request on; one of the same name is replaced."""
         names = {check.name for check in checks}
@@ -181,7 +186,7 @@ class HealthPages:
                 "status": status.value,
                 "stage": self.stage.value,
                 "version": self._version,
-                "uptime_seconds": round(self._clock.monotonic_s() - self._started_s, 3),
+                "uptime_seconds": round(self.uptime_s, 3),
                 "checks": {name: _describe(result) for name, result in results.items()},
             },
         )

@@ -1,0 +1,1 @@
+"""The installation as its operators see it: versions, health, queues, workers, dead letters, mail, figures."""

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Annotated, Final, Generic, TypeVar, cast
 
 from fastapi import Query
-from pydantic import BaseModel
+from pydantic import AfterValidator, BaseModel
+from pydantic_core import PydanticCustomError
 
 from flowforge.kit.border import decode, digest_value, encode
 from flowforge.kit.errors import InvariantError
-from flowforge.kit.values import JsonValue
+from flowforge.kit.values import INTEGER_MAX, INTEGER_MIN, JsonValue
 from flowforge.web.errors import ParameterError
 
 LIMIT_DEFAULT: Final = 50
@@ -20,6 +21,14 @@ _WHERE_MAX: Final = 20
 _WHERE_LENGTH_MAX: Final = 4_096
 
 RowT = TypeVar("RowT")
+
+
+def _refuse_zero(text: str) -> str:
+    # PostgreSQL takes no such character, not even to look for it.
+    if "\x00" in text:
+        raise PydanticCustomError("control_char", "It holds a control character (U+0000).")
+    return text
+
 
 LimitIn = Annotated[int, Query(ge=1, le=LIMIT_MAX, description="How many at most.")]
 """`limit: LimitIn = LIMIT_DEFAULT`."""
@@ -35,7 +44,7 @@ WhereIn = Annotated[
 """`where: WhereIn = None`; read it with `read_where`."""
 SortIn = Annotated[str | None, Query(max_length=100, description="A field, with `-` before it for the greatest first.")]
 """`sort: SortIn = None`; read it with `read_sort`."""
-SearchIn = Annotated[str, Query(max_length=200, description="A text that is looked for literally.")]
+SearchIn = Annotated[str, AfterValidator(_refuse_zero), Query(max_length=200, description="A text that is looked for literally.")]
 """`q: SearchIn = ""`."""
 IncludeDeletedIn = Annotated[bool, Query(description="Also what was deleted and can be restored.")]
 
@@ -115,10 +124,21 @@ def read_cursor(cursor: str | None, mark: str, kinds: Sequence[type]) -> list[st
         found = decode(urlsafe_b64decode(cursor.encode()))
     except (InvariantError, Base64Error, ValueError):
         found = None
-    if isinstance(found, list) and found and found[0] == mark and [type(part) for part in found[1:]] == list(kinds):
+    if (
+        isinstance(found, list)
+        and found
+        and found[0] == mark
+        and [type(part) for part in found[1:]] == list(kinds)
+        and all(map(_can_be_looked_for, found[1:]))
+    ):
         return cast("list[str | int]", found[1:])
     message = "The cursor is not of this list with this filter and order; begin again without one."
     raise ParameterError("cursor", message, "cursor_invalid")
+
+
+def _can_be_looked_for(part: JsonValue) -> bool:
+    """Whether every database takes it: a cursor may be forged."""
+    return "\x00" not in part if isinstance(part, str) else not isinstance(part, int) or INTEGER_MIN <= part <= INTEGER_MAX
 
 
 def mark_list(*what: JsonValue) -> str:

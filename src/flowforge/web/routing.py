@@ -20,6 +20,7 @@ from flowforge.web.rates import RateKind, find_kind
 
 GUARD: Final = "x-permission"
 _REPEATABLE: Final = frozenset({"where"})
+_ANY_QUERY: Final = "x-other-parameters"
 _EVERYWHERE: Final = frozenset({"workspace"})
 """Where a browser cannot set headers the query names the workspace."""
 
@@ -43,6 +44,7 @@ class GuardedRoute(APIRoute):
         guard = find_guard(self)
         kind = find_kind(min(self.methods or {"GET"}), self.path, guard)
         known = _list_query_names(self.dependant) | _EVERYWHERE
+        takes_others = (self.openapi_extra or {}).get(_ANY_QUERY) == "ignored"
         body = self.body_field
         takes_json = body is not None and type(body.field_info).__name__ == "Body"
 
@@ -50,7 +52,7 @@ class GuardedRoute(APIRoute):
             parts: Parts = request.app.state.parts
             state: dict[str, Any] = request.scope["state"]
             state["call"] = await admit(parts, request, guard, kind)
-            _check_query(request, known)
+            _check_query(request, known, takes_others=takes_others)
             strict = _StrictRequest(request.scope, request.receive)
             data = await strict.body() if takes_json else b""
             if data:
@@ -91,10 +93,12 @@ def _list_query_names(dependant: Dependant) -> frozenset[str]:
     return frozenset(own)
 
 
-def _check_query(request: Request, known: frozenset[str]) -> None:
+def _check_query(request: Request, known: frozenset[str], *, takes_others: bool = False) -> None:
     counts = Counter(name for name, _ in request.query_params.multi_items())
     for name, count in counts.items():
         if name not in known:
+            if takes_others:
+                continue
             raise ParameterError(name[:80], f"There is no parameter {name[:80]!r} here.", "parameter_unknown")
         if count > 1 and name not in _REPEATABLE:
             raise ParameterError(name, "This parameter may stand once only.", "parameter_repeated")
@@ -110,7 +114,8 @@ class Router:
         """Declares an endpoint. `guard`: the permission that its caller needs; `errors`: what it may refuse with, beside what all do.
 
         `status` (200), `model` (else the endpoint's return type), `answers` (further documented answers by status), `openapi_body` (of an
-        endpoint that reads its body itself) are the other options.
+        endpoint that reads its body itself), `ignores_others` (parameters of the query that are not known here are left alone, as protocols
+        of others ask for) are the other options.
         """
         return self._declare("GET", path, guard, **options)
 
@@ -138,6 +143,10 @@ class Router:
         openapi_body: dict[str, Any] | None = None,
         **options: Any,
     ) -> Callable[[EndpointT], EndpointT]:
+        extra: dict[str, Any] = {GUARD: guard} | ({} if openapi_body is None else {"requestBody": openapi_body})
+        if options.pop("ignores_others", False):
+            extra[_ANY_QUERY] = "ignored"
+
         def declare(endpoint: EndpointT) -> EndpointT:
             if status == 204:
                 options.setdefault("response_class", Response)
@@ -148,7 +157,7 @@ class Router:
                 methods=[method],
                 status_code=status,
                 responses=document_errors(guard, errors) | (answers or {}),
-                openapi_extra={GUARD: guard} | ({} if openapi_body is None else {"requestBody": openapi_body}),
+                openapi_extra=extra,
                 **options,
             )
             return endpoint

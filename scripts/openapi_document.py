@@ -1,0 +1,56 @@
+"""The OpenAPI document of the server, as a file of the package: a server that starts does not make it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, cast
+
+import orjson
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+
+from flowforge import __version__
+from flowforge.entrypoints.server.routers import list_routers
+from flowforge.web.application import make_routes
+from flowforge.web.callers import OPEN
+from flowforge.web.routing import GUARD
+
+TARGET: Final = Path("src/flowforge/web/pages/openapi.json")
+_SCHEMES: Final = {
+    "key": {"type": "http", "scheme": "bearer", "description": "An API key (`ff_…`) or an access token."},
+    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    "session": {"type": "apiKey", "in": "cookie", "name": "flowforge_sid", "description": "Changes need X-CSRF-Token too."},
+}
+_METHODS: Final = frozenset({"get", "post", "put", "patch", "delete"})
+
+
+def render_openapi() -> bytes:
+    """The document as JSON, its keys in the order of the routes."""
+    routes = make_routes(list_routers())
+    document: dict[str, Any] = get_openapi(
+        title="FlowForge",
+        version=__version__,
+        description="Workflow automation that loses nothing. Every route needs a permission (`x-permission`), or says that it is open.",
+        routes=routes.routes,
+        openapi_version="3.1.0",
+    )
+    document["components"]["securitySchemes"] = _SCHEMES
+    for operation in _list_operations(document):
+        if operation.get(GUARD) != OPEN:
+            operation["security"] = [{name: []} for name in _SCHEMES]
+    return orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n"
+
+
+def _list_operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for path in cast("dict[str, dict[str, Any]]", document["paths"]).values():
+        yield from (operation for method, operation in path.items() if method in _METHODS)
+
+
+def list_guards() -> dict[str, str]:
+    """The guard of each documented route, by method and path."""
+    routes = make_routes(list_routers()).routes
+    return {
+        f"{method} {route.path}": str((route.openapi_extra or {}).get(GUARD))
+        for route in routes
+        if isinstance(route, APIRoute)
+        for method in route.methods or ()
+    }

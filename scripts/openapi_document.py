@@ -12,6 +12,7 @@ from flowforge import __version__
 from flowforge.entrypoints.server.routers import list_routers
 from flowforge.web.application import make_routes
 from flowforge.web.callers import OPEN
+from flowforge.web.documenting import ErrorAnswer
 from flowforge.web.routing import GUARD
 
 TARGET: Final = Path("src/flowforge/web/pages/openapi.json")
@@ -34,10 +35,17 @@ def render_openapi() -> bytes:
         openapi_version="3.1.0",
     )
     document["components"]["securitySchemes"] = _SCHEMES
+    document["components"]["schemas"] |= _describe_errors()
     for operation in _list_operations(document):
         if operation.get(GUARD) != OPEN:
             operation["security"] = [{name: []} for name in _SCHEMES]
     return orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n"
+
+
+def _describe_errors() -> dict[str, Any]:
+    described = ErrorAnswer.model_json_schema(ref_template="#/components/schemas/{model}")
+    inner: dict[str, Any] = described.pop("$defs")
+    return {**inner, ErrorAnswer.__name__: described}
 
 
 def _list_operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -42,9 +42,7 @@ async def get_openapi() -> Response:
 
 @documentation.get("/docs", OPEN, response_class=Response, response_model=None, include_in_schema=False)
 async def get_docs() -> Response:
-    return Response(
-        _read(_OURS, "pages", "docs.html"), media_type="text/html", headers={"content-security-policy": _POLICY}
-    )
+    return Response(_read(_OURS, "pages", "docs.html"), media_type="text/html", headers={"content-security-policy": _POLICY})
 
 
 @documentation.get("/docs/{name}", OPEN, response_class=Response, response_model=None, include_in_schema=False)

@@ -60,13 +60,13 @@ class FileAnswer(Answer):
     created_by: str | None
 
 
-class LinkBody(Body):
+class FileLinkBody(Body):
     expires_in: int = Field(
         default=3_600, ge=60, le=7 * 86_400, description="Seconds for which whoever has the link can fetch the file."
     )
 
 
-class LinkAnswer(Answer):
+class FileLinkAnswer(Answer):
     url: str
     expires_at: str
 
@@ -152,14 +152,14 @@ async def fetch_file(call: CallIn, file_id: FileIdIn, range: RangeIn = None) -> 
 
 
 @files.post("/{file_id}/link", "file:write", status=201, errors=[FileNotFoundHereError], summary="Lend a file by a link")
-async def lend_file(call: CallIn, file_id: FileIdIn, body: LinkBody) -> LinkAnswer:
+async def lend_file(call: CallIn, file_id: FileIdIn, body: FileLinkBody) -> FileLinkAnswer:
     async with call.change() as session:
         await service.get_file(session, call.workspace_id, file_id)
         await record(session, call, "file.lent", "file", file_id, after={"expires_in": body.expires_in})
     expires_at_ms = call.now_ms + body.expires_in * 1_000
     token = call.port(FileLinks).make(call.workspace_id, file_id, expires_at_ms)
     url = f"{call.parts.settings.public_url or ''}/api/v1/files/links/{token}"
-    return LinkAnswer(url=url, expires_at=format_timestamp_ms(expires_at_ms))
+    return FileLinkAnswer(url=url, expires_at=format_timestamp_ms(expires_at_ms))
 
 
 @pieces.post("", "file:write", status=201, errors=[PayloadTooLargeError], summary="Announce a file that comes in pieces")

@@ -32,17 +32,17 @@ from flowforge.system.figures import read_figures
 from flowforge.system.mails import MailNotFoundError, get_mail, list_mails
 from flowforge.system.ports import MailFolder, ReadWorkers, RunLetter, RunLetters
 from flowforge.system.schemas import (
-    CheckAnswer,
     DashboardAnswer,
     DashboardRun,
     HealthAnswer,
+    HealthCheckAnswer,
     HourAnswer,
     InfoAnswer,
     LetterAnswer,
     LettersAnswer,
-    MailAnswer,
     MailRow,
     MailsAnswer,
+    OutboxMailAnswer,
     QueueAnswer,
     QueuesAnswer,
     WorkerAnswer,
@@ -90,7 +90,7 @@ async def get_health(call: CallIn) -> HealthAnswer:
     pages = call.port(HealthPages)
     results = await pages.look()
     checks = {
-        name: CheckAnswer(status=result.status.value, latency_ms=result.latency_ms, message=result.message or None)
+        name: HealthCheckAnswer(status=result.status.value, latency_ms=result.latency_ms, message=result.message or None)
         for name, result in results.items()
     }
     hindrances = await pages.find_hindrances()
@@ -168,12 +168,12 @@ async def list_outbox(call: CallIn) -> MailsAnswer:
 
 
 @system.get("/mail/{mail_id}", "system:read", errors=[MailNotFoundError], summary="A mail of the built-in outbox")
-async def get_outbox_mail(call: CallIn, mail_id: Annotated[str, Path(max_length=100)]) -> MailAnswer:
+async def get_outbox_mail(call: CallIn, mail_id: Annotated[str, Path(max_length=100)]) -> OutboxMailAnswer:
     folder = call.port(MailFolder)()
     if folder is None:
         raise MailNotFoundError(mail_id)
     mail = await asyncio.to_thread(get_mail, folder, mail_id)
-    return MailAnswer.model_validate(
+    return OutboxMailAnswer.model_validate(
         {
             "id": mail.id,
             "at": mail.at,

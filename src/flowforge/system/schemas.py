@@ -17,7 +17,7 @@ class InfoAnswer(Answer):
     features: list[str] = Field(description="Feature flags that are on in this workspace.")
 
 
-class CheckAnswer(Answer):
+class HealthCheckAnswer(Answer):
     status: str
     latency_ms: float
     message: str | None = None
@@ -27,7 +27,7 @@ class HealthAnswer(Answer):
     status: str
     stage: str
     version: str
-    checks: dict[str, CheckAnswer]
+    checks: dict[str, HealthCheckAnswer]
 
 
 class QueueAnswer(Answer):
@@ -90,7 +90,7 @@ class MailRow(Answer):
     subject: str
 
 
-class MailAnswer(MailRow):
+class OutboxMailAnswer(MailRow):
     text: str
     attachments: list[str]
 

@@ -21,10 +21,10 @@ from flowforge.toolbox.errors import OperationFailedError, OperationNotFoundErro
 from flowforge.toolbox.ports import CallOperation
 from flowforge.toolbox.reading import read_parameters
 from flowforge.toolbox.schemas import (
-    CheckAnswer,
     DetachedAnswer,
     OperationAnswer,
     OperationRow,
+    ParametersAnswer,
     SchemaAnswer,
     describe_operation,
     describe_row,
@@ -90,14 +90,14 @@ async def get_schema(call: CallIn, name: NameIn) -> SchemaAnswer:
     openapi_body=_BODY,
     summary="Check parameters; nothing is called",
 )
-async def check_operation(call: CallIn, request: Request, name: NameIn) -> CheckAnswer:
+async def check_operation(call: CallIn, request: Request, name: NameIn) -> ParametersAnswer:
     operation = _find(call, name)
     _require_own(call, operation)
     try:
         validate_parameters(operation, await read_parameters(call, request))
     except InvalidParametersError as fault:
-        return CheckAnswer(valid=False, errors=[describe_detail(each) for each in fault.faults])
-    return CheckAnswer(valid=True, errors=[])
+        return ParametersAnswer(valid=False, errors=[describe_detail(each) for each in fault.faults])
+    return ParametersAnswer(valid=True, errors=[])
 
 
 @operations.post(

@@ -50,7 +50,7 @@ class SchemaAnswer(Answer):
     result: JsonField
 
 
-class CheckAnswer(Answer):
+class ParametersAnswer(Answer):
     """Whether the operation could be called with these parameters; nothing was called."""
 
     valid: bool

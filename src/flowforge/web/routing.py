@@ -1,5 +1,6 @@
 """Routes: each says its guard where it is declared. The guard is asked before anything of the request is read."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, TypeVar
@@ -24,6 +25,8 @@ _REPEATABLE: Final = frozenset({"where"})
 _ANY_QUERY: Final = "x-other-parameters"
 _EVERYWHERE: Final = frozenset({"workspace"})
 """Where a browser cannot set headers the query names the workspace."""
+
+_WORDS: Final = re.compile(r"[^a-z0-9]+")
 
 EndpointT = TypeVar("EndpointT", bound=Callable[..., Any])
 
@@ -105,11 +108,23 @@ def _check_query(request: Request, known: frozenset[str], *, takes_others: bool 
             raise ParameterError(name, "This parameter may stand once only.", "parameter_repeated")
 
 
+def _name_route(route: APIRoute) -> str:
+    """The operation's id in the document, from which clients make names: `get_runs`, `get_runs_one`, `post_runs_one_cancel`."""
+    parts = [part for part in route.path_format.removeprefix("/api/v1").split("/") if part]
+    words = ["one" if part.startswith("{") else _WORDS.sub("_", part).strip("_") for part in parts]
+    return "_".join([min(route.methods or {"GET"}).lower(), *(word for word in words if word)])
+
+
 class Router:
     """The endpoints of one area. `area` groups them in the documentation; `prefix` is below /api/v1 unless `is_root`."""
 
     def __init__(self, area: str, prefix: str = "", *, is_root: bool = False) -> None:
-        self.routes = APIRouter(prefix=prefix if is_root else f"/api/v1{prefix}", tags=[area], route_class=GuardedRoute)
+        self.routes = APIRouter(
+            prefix=prefix if is_root else f"/api/v1{prefix}",
+            tags=[area],
+            route_class=GuardedRoute,
+            generate_unique_id_function=_name_route,
+        )
 
     def get(self, path: str, guard: str, **options: Any) -> Callable[[EndpointT], EndpointT]:
         """Declares an endpoint. `guard`: the permission that its caller needs; `errors`: what it may refuse with, beside what all do.

@@ -1,6 +1,7 @@
 """The OpenAPI document of the server, as a file of the package: a server that starts does not make it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -13,7 +14,7 @@ from flowforge.entrypoints.server.routers import list_routers
 from flowforge.web.application import make_routes
 from flowforge.web.callers import OPEN
 from flowforge.web.documenting import ErrorAnswer
-from flowforge.web.routing import GUARD
+from flowforge.web.routing import ERRORS, GUARD, Router
 
 TARGET: Final = Path("src/flowforge/web/pages/openapi.json")
 _SCHEMES: Final = {
@@ -21,12 +22,13 @@ _SCHEMES: Final = {
     "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
     "session": {"type": "apiKey", "in": "cookie", "name": "flowforge_sid", "description": "Changes need X-CSRF-Token too."},
 }
+_CONTENT: Final = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorAnswer"}}}
 _METHODS: Final = frozenset({"get", "post", "put", "patch", "delete"})
 
 
-def render_openapi() -> bytes:
-    """The document as JSON, its keys in the order of the routes."""
-    routes = make_routes(list_routers())
+def render_openapi(routers: Sequence[Router] | None = None) -> bytes:
+    """The document as JSON, its keys in the order of the routes. `routers`: None, those of the server."""
+    routes = make_routes(list_routers() if routers is None else routers)
     document: dict[str, Any] = get_openapi(
         title="FlowForge",
         version=__version__,
@@ -36,9 +38,19 @@ def render_openapi() -> bytes:
     )
     document["components"]["securitySchemes"] = _SCHEMES
     document["components"]["schemas"] |= _describe_errors()
+    refused: dict[str, Any] = {}
     for operation in _list_operations(document):
+        for status in operation.pop(ERRORS, ()):
+            name = f"error_{status}"
+            refused[name] = {"description": HTTPStatus(status).phrase, "content": _CONTENT}
+            operation["responses"][str(status)] = {"$ref": f"#/components/responses/{name}"}
         if operation.get(GUARD) != OPEN:
             operation["security"] = [{name: []} for name in _SCHEMES]
+    for schema in _list_schemas(document):
+        _tidy(schema)
+    document["components"]["responses"] = dict(sorted(refused.items()))
+    for unused in ("HTTPValidationError", "ValidationError"):
+        document["components"]["schemas"].pop(unused, None)
     return orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n"
 
 
@@ -46,6 +58,27 @@ def _describe_errors() -> dict[str, Any]:
     described = ErrorAnswer.model_json_schema(ref_template="#/components/schemas/{model}")
     inner: dict[str, Any] = described.pop("$defs")
     return {**inner, ErrorAnswer.__name__: described}
+
+
+def _list_schemas(value: Any) -> Iterator[dict[str, Any]]:
+    """Every object of the document that describes a value, and others that look like one."""
+    if isinstance(value, dict):
+        found = cast("dict[str, Any]", value)
+        if "type" in found or "anyOf" in found or "$ref" in found:
+            yield found
+        for inner in found.values():
+            yield from _list_schemas(inner)
+    elif isinstance(value, list):
+        for item in cast("list[Any]", value):
+            yield from _list_schemas(item)
+
+
+def _tidy(schema: dict[str, Any]) -> None:
+    """Without titles that repeat a field's name, and without a default that stands for "left as it is" and fits no value."""
+    if isinstance(schema.get("title"), str):
+        del schema["title"]
+    if schema.get("default") == "" and schema.get("minLength"):
+        del schema["default"]
 
 
 def _list_operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:

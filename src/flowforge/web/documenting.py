@@ -1,8 +1,7 @@
 """What the OpenAPI document says of errors."""
 
 from collections.abc import Sequence
-from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
 from pydantic import BaseModel, Field
 
@@ -39,10 +38,8 @@ class ErrorAnswer(BaseModel):
 
 _EVERYWHERE: Final = (400, 404, 405, 413, 415, 422, 429, 431, 500, 503)
 _SIGNED_IN: Final = (401, 403)
-_CONTENT: Final = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorAnswer"}}}
 
 
-def describe_errors(guard: str, errors: Sequence[type[FlowForgeError]]) -> dict[str, Any]:
-    """Answers by status. `errors` are asked without being made, so their status must come from class and code alone."""
-    statuses = {*_EVERYWHERE, *(() if guard == OPEN else _SIGNED_IN), *(find_status(kind.__new__(kind)) for kind in errors)}
-    return {str(status): {"description": HTTPStatus(status).phrase, "content": _CONTENT} for status in sorted(statuses)}
+def list_statuses(guard: str, errors: Sequence[type[FlowForgeError]]) -> list[int]:
+    """The statuses of a route's errors. `errors` are asked without being made, so their status must come from class and code alone."""
+    return sorted({*_EVERYWHERE, *(() if guard == OPEN else _SIGNED_IN), *(find_status(kind.__new__(kind)) for kind in errors)})

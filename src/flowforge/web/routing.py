@@ -16,11 +16,13 @@ from flowforge.kit.values import JsonValue
 from flowforge.web.addresses import find_address
 from flowforge.web.bodies import check_content_type, read_json
 from flowforge.web.calls import Call, Parts
-from flowforge.web.documenting import describe_errors
+from flowforge.web.documenting import list_statuses
 from flowforge.web.errors import NotSignedInError, ParameterError
 from flowforge.web.rates import RateKind, find_kind
 
 GUARD: Final = "x-permission"
+ERRORS: Final = "x-errors"
+"""The statuses of a route's errors, until the document is made."""
 _REPEATABLE: Final = frozenset({"where"})
 _ANY_QUERY: Final = "x-other-parameters"
 _EVERYWHERE: Final = frozenset({"workspace"})
@@ -184,7 +186,7 @@ class Router:
 def describe_operation(guard: str, errors: Sequence[type[FlowForgeError]], openapi_body: dict[str, Any] | None) -> dict[str, Any]:
     """What the OpenAPI document says beside what the framework finds out: guard, errors, and a body that the endpoint reads itself.
 
-    Errors are given as text, not as models: the framework would build a validator for each of them, at each start (1.5 s in all).
+    Of errors only the statuses: the framework would build a validator for each model of each route at each start (1.5 s in all).
     """
-    described: dict[str, Any] = {GUARD: guard, "responses": describe_errors(guard, errors)}
+    described: dict[str, Any] = {GUARD: guard, ERRORS: list_statuses(guard, errors)}
     return described if openapi_body is None else described | {"requestBody": openapi_body}

@@ -54,6 +54,9 @@ INSTALLATION_WIDE = frozenset(
         "src/flowforge/configuration/repository.py:find_flag",
         # A definition is found by the digest of its content, which the run's own row names.
         "src/flowforge/runs/repository.py:find_definition",
+        # The duties of the server fire the triggers of all workspaces.
+        "src/flowforge/triggers/repository.py:list_live_triggers",
+        "src/flowforge/triggers/repository.py:find_any_trigger",
     }
 )
 """Repository functions that ask for rows of no one workspace, each with its reason."""

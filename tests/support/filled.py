@@ -2,8 +2,9 @@
 
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy import Table, insert, select
+from sqlalchemy import BigInteger, Boolean, Column, Integer, LargeBinary, Table, insert, select
 
+from flowforge.audit.models import AuditCheckpoint, AuditHead, AuditRow, AuditSink, PersonKey
 from flowforge.engine.tables import (
     definitions,
     events,
@@ -26,7 +27,7 @@ from flowforge.engine.tables import (
 )
 from flowforge.kit.database.url import DatabaseUrl
 from flowforge.upkeep.connecting import open_upkeep, reading, writing
-from flowforge.upkeep.tables import list_tables
+from flowforge.upkeep.tables import SEEDED, list_tables
 from flowforge.vault.models import SecretRow, VariableRow
 from flowforge.workflows.models import DraftRow, VersionRow, WorkflowRow
 
@@ -84,7 +85,8 @@ Rows: TypeAlias = list[tuple[Table, list[dict[str, Any]]]]
 
 def list_rows(size: int) -> Rows:
     """`size`: how many further runs have ended."""
-    return [*_list_runs(size), *_list_work(), *_list_messages(), *_list_notes(), *_list_domain_rows()]
+    known = [*_list_runs(size), *_list_work(), *_list_messages(), *_list_notes(), *_list_domain_rows(), *_list_audit_rows()]
+    return [*known, *_list_others(known)]
 
 
 def _list_runs(size: int) -> Rows:
@@ -194,6 +196,42 @@ def _list_domain_rows() -> Rows:
         (_table(SecretRow), [secret | {"hosts": "[]", "version": 1, "updated_at": AT}]),
         (_table(VariableRow), [variable | {"version": 1, "updated_at": AT}]),
     ]
+
+
+def _list_audit_rows() -> Rows:
+    row: dict[str, Any] = {"no": 1, "workspace_id": None, "entity": "user", "entity_id": "usr_1", "action": "user.created"}
+    row |= {"actor": "system", "credential": "", "ip": None, "request_id": "", "before": None, "at": AT, "hash": "a" * 64}
+    checkpoint: dict[str, Any] = {"no": 1, "hash": "a" * 64, "at": AT, "key_id": "k", "public_key": "p", "signature": "s"}
+    return [
+        (_table(AuditRow), [row | {"after": ODD_TEXT}, row | {"no": 2, "after": None}]),
+        (_table(AuditHead), [{"id": 1, "no": 2, "hash": "a" * 64, "retired_up_to": 0}]),
+        (_table(AuditCheckpoint), [checkpoint]),
+        (_table(AuditSink), [{"name": "syslog", "row_no": 2, "checkpoint_no": 1, "at": AT}]),
+        (_table(PersonKey), [{"user_id": "usr_1", "key_id": "k", "sealed": ALL_BYTES, "created_at": AT, "erased_at": None}]),
+    ]
+
+
+def _list_others(known: Rows) -> Rows:
+    """A row for each table that nobody has thought of here."""
+    filled = {table.name for table, _ in known} | SEEDED
+    return [(table, [_make_row(table)]) for table in list_tables() if table.name not in filled]
+
+
+def _make_row(table: Table) -> dict[str, Any]:
+    return {column.name: _make_value(column) for column in table.columns if column is not table.autoincrement_column}
+
+
+def _make_value(column: Column[Any]) -> Any:
+    if column.foreign_keys:
+        return "wf_1" if "workflows" in str(next(iter(column.foreign_keys)).column.table) else None
+    if isinstance(column.type, LargeBinary):
+        return ALL_BYTES
+    if isinstance(column.type, Boolean):
+        return True
+    if isinstance(column.type, Integer | BigInteger):
+        return AT if column.name.endswith("_at") or column.name == "at" else 7
+    length = getattr(column.type, "length", None)
+    return ODD_TEXT if length is None and not column.primary_key else "x1"
 
 
 def _table(model: Any) -> Table:

@@ -11,6 +11,8 @@ from sqlalchemy import create_engine, inspect, text
 from tests.support.databases import MYSQL_PORT, answers, find_postgres_port
 from tests.support.history import driver_url
 
+from flowforge.kit.database.guards import set_guards
+
 ServerKind = Literal["postgres", "mysql"]
 
 
@@ -42,6 +44,7 @@ class Templates:
                 statement = source.execute(text(f"SHOW CREATE TABLE `{table}`")).one()[1]
                 target.exec_driver_sql(statement.replace("%", "%%"))
                 target.execute(text(f"INSERT INTO `{table}` SELECT * FROM `{template}`.`{table}`"))
+            set_guards(target)
         return name
 
     def _make_template(self) -> str:

@@ -44,7 +44,9 @@ def test_backup_and_restore_bring_back_every_row(ground: Ground, tmp_path: Path,
     before = read_everything(url)
     path = tmp_path / "one.flowforge"
     manifest = make_backup(url, folder, path, BARE, CLOCK)
-    assert manifest.tables == {name: len(rows) for name, rows in before.items()}
+    assert {name: rows for name, rows in manifest.tables.items() if rows} == {
+        name: len(rows) for name, rows in before.items() if rows
+    }
     assert path.stat().st_mode & 0o077 == 0
     target = ground.bare(kind)
     restored = restore_backup(target, ground.folder(), path, RestorePlan(), CLOCK)

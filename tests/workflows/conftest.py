@@ -5,6 +5,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 from tests.support.databases import Kind
 from tests.support.sessions import KINDS, open_database_sessions
+from tests.workflows.api_lab import ApiLab, open_api_lab
 
 from flowforge.entrypoints.wiring import Toolbox
 from flowforge.kit.database.session import Database
@@ -28,3 +29,9 @@ async def session(database: Database) -> AsyncIterator[AsyncSession]:
 @pytest.fixture(scope="session")
 def check() -> CheckDocument:
     return Toolbox(Settings()).check_source
+
+
+@pytest.fixture
+async def lab(tmp_path: Path) -> AsyncIterator[ApiLab]:
+    async with open_api_lab(tmp_path) as lab:
+        yield lab

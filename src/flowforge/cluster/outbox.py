@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from flowforge.engine.outbox_events import OutboxPayload
 from flowforge.engine.tables import outbox
 from flowforge.kit.border import decode
-from flowforge.kit.bus import BusEvent, Message, run_topic, workflow_topic, workspace_topic
+from flowforge.kit.bus import BusEvent, Message, run_topic, user_topic, workflow_topic, workspace_topic
 from flowforge.kit.database.session import Sessions
 from flowforge.kit.errors import InvariantError
 from flowforge.language.times import format_timestamp_ms
@@ -23,6 +23,8 @@ TAKEN_MS: Final = 3_000
 """How long a row that somebody took is left to him."""
 TAKE_MAX: Final = 200
 _PAGE: Final = 1_000
+PRIVATE: Final = "notification"
+"""The kind of rows that are for one person alone."""
 _RUN: Final = "run"
 _COLUMNS: Final = (
     outbox.c.no,
@@ -62,8 +64,12 @@ def list_messages(row: OutboxRow) -> list[Message]:
     if not isinstance(value, dict) or not {"seq", "actor", "data"} <= value.keys():
         raise InvariantError(f"The outbox row {row.no} holds no event.")
     payload = cast("OutboxPayload", value)
-    workflow_id = payload["data"].get("workflow_id")
+    workflow_id, user_id = payload["data"].get("workflow_id"), payload["data"].get("user_id")
+    if row.aggregate_type == PRIVATE:
+        return [Message(user_topic(str(user_id)), _make_event(row, payload, row.no))]
     messages = [Message(workspace_topic(row.workspace_id), _make_event(row, payload, row.no))]
+    if isinstance(user_id, str):
+        messages.append(Message(user_topic(user_id), _make_event(row, payload, row.no)))
     if isinstance(workflow_id, str):
         messages.append(Message(workflow_topic(workflow_id), _make_event(row, payload, row.no)))
     if row.aggregate_type == _RUN:
@@ -100,6 +106,22 @@ async def take_due(session: AsyncSession, now_ms: int) -> list[OutboxRow]:
     return sorted(rows, key=lambda row: row.no)
 
 
+async def find_last_no(session: AsyncSession) -> int:
+    """The number of the newest row; 0 where there is none."""
+    return (await session.execute(select(func.max(outbox.c.no)))).scalar() or 0
+
+
+async def list_after(session: AsyncSession, no: int) -> list[OutboxRow]:
+    """The rows behind a number, in order, at most 1,000, published or not. For SQLite, where none come late below a number."""
+    wanted = select(*_COLUMNS).where(outbox.c.no > no).order_by(outbox.c.no).limit(_PAGE)
+    return [OutboxRow(**row) for row in (await session.execute(wanted)).mappings()]
+
+
+async def mark_told(session: AsyncSession, now_ms: int) -> None:
+    """All rows count as published. For SQLite, where the process that serves tells what it stores."""
+    await session.execute(update(outbox).where(outbox.c.due_at.is_not(None)).values(published_at=now_ms, due_at=None))
+
+
 async def mark_published(session: AsyncSession, nos: Sequence[int], now_ms: int) -> None:
     if nos:
         await session.execute(_of(nos).values(published_at=now_ms, due_at=None, last_error=None))
@@ -130,6 +152,11 @@ class MissedEvents:
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
+
+    async def find_last(self) -> int:
+        """The number from which on nothing was missed now."""
+        async with self._sessions() as session:
+            return await find_last_no(session)
 
     async def read(self, topic: str, after: int) -> Sequence[BusEvent] | None:
         """The next page behind `after`, in the order of numbers. None where rows behind it are gone, or may be.

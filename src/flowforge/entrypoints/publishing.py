@@ -9,7 +9,7 @@ from flowforge.cluster.relay import Relay, RelayParts
 from flowforge.entrypoints.wiring import Installation
 from flowforge.kit.bus import Bus, BusEvent, MemoryBus
 from flowforge.kit.bus.events import is_of_journal
-from flowforge.kit.bus.redis_urls import is_redis_url, parse_redis_url
+from flowforge.kit.bus.redis_urls import RedisAddress, is_redis_url, parse_redis_url
 from flowforge.kit.clock import SystemClock
 from flowforge.kit.errors import ValidationError
 from flowforge.kit.settings import Settings
@@ -26,18 +26,30 @@ def open_bus(settings: Settings) -> Bus:
     Raises:
         ValidationError: the URL names no Redis, or the package for it is not installed.
     """
-    url, setting = settings.redis_url, "REDIS_URL"
-    if url is None and settings.broker_url is not None and is_redis_url(settings.broker_url.get_secret_value()):
-        url, setting = settings.broker_url, "BROKER_URL"
-    if url is None:
+    address = find_redis_address(settings)
+    if address is None:
         return MemoryBus()
-    address = parse_redis_url(url.get_secret_value(), setting)
-    if find_spec("redis") is None:
-        raise ValidationError(f"{setting} names a Redis, but its package is not installed here: pip install 'flowforge[celery]'.")
     # Redis' package takes 0.1 s, for a cluster only.
     from flowforge.kit.bus.redis_bus import RedisBus
 
     return RedisBus(address, SystemClock())
+
+
+def find_redis_address(settings: Settings) -> RedisAddress | None:
+    """Where the Redis of a cluster is; None where none is set.
+
+    Raises:
+        ValidationError: as `open_bus`.
+    """
+    url, setting = settings.redis_url, "REDIS_URL"
+    if url is None and settings.broker_url is not None and is_redis_url(settings.broker_url.get_secret_value()):
+        url, setting = settings.broker_url, "BROKER_URL"
+    if url is None:
+        return None
+    address = parse_redis_url(url.get_secret_value(), setting)
+    if find_spec("redis") is None:
+        raise ValidationError(f"{setting} names a Redis, but its package is not installed here: pip install 'flowforge[celery]'.")
+    return address
 
 
 @asynccontextmanager

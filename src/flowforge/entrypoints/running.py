@@ -36,13 +36,28 @@ class ClusterPart:
     on_outbox: Callable[[], None] = lambda: None
 
 
+@dataclass(frozen=True, slots=True)
+class ServerPart:
+    """What makes an engine that of an embedded server: events for the outside are stored, and told as soon as they are durable."""
+
+    on_outbox: Callable[[], None]
+    may_commit_inline: Callable[[], bool]
+
+
 @asynccontextmanager
 async def open_engine(
-    installation: Installation, *, name: str, takes_all: bool, grace_ms: int, masker: Masker, part: ClusterPart | None = None
+    installation: Installation,
+    *,
+    name: str,
+    takes_all: bool,
+    grace_ms: int,
+    masker: Masker,
+    part: ClusterPart | ServerPart | None = None,
 ) -> AsyncGenerator[Engine]:
     """An open engine. `takes_all`: it claims every due run; else those that are started or adopted here, and those they call.
 
-    `part`: it is a worker of a cluster, which hands heavy attempts to others. Without it everything is made here, in a cluster too.
+    `part`: it is a worker of a cluster, which hands heavy attempts to others, or that of a server. Without it everything is made here,
+    in a cluster too.
     At the end attempts in flight get `grace_ms` to end; what has not ended then goes back to the queue.
 
     Raises:
@@ -67,10 +82,13 @@ async def open_engine(
         heavy_services=describe_services(installation),
         doorbell=installation.doorbell,
         on_outbox=_ignore if part is None else part.on_outbox,
+        may_commit_inline=part.may_commit_inline if isinstance(part, ServerPart) else _always,
     )
     settings = _engine_settings(installation.settings, name, takes_all=takes_all)
     settings = replace(settings, writes_outbox=installation.database_url.is_server, facts=_describe_command(takes_all=takes_all))
-    if part is not None:
+    if isinstance(part, ServerPart):
+        settings = replace(settings, writes_outbox=True)
+    elif part is not None:
         settings = replace(
             _join_cluster(settings, installation.settings, part), commits_inline=installation.database_url.is_server
         )
@@ -105,6 +123,10 @@ def _describe_command(*, takes_all: bool) -> WorkerFacts:
 
 def _ignore() -> None:
     """Nobody here publishes: a scheduler finds what was stored."""
+
+
+def _always() -> bool:
+    return True
 
 
 def tune_interpreter() -> None:

@@ -59,6 +59,7 @@ class Toolbox:
             workflow=made.workflow,
             errors=[fault.to_detail() for fault in made.errors],
             warnings=[fault.to_detail() for fault in made.warnings],
+            metadata=None if made.metadata is None else made.metadata.to_json(),
         )
 
     def _check_code(self, operation: "Operation", parameter: str, text: str) -> "CodeFault | None":

@@ -20,6 +20,9 @@ CRASH_POINTS: Final[Mapping[str, str]] = {
     "CP12": "release committed, before the loop goes on",
     "CP13": "due queue rows read, before they are claimed",
     "CP14": "timer.fired committed, before its effects",
+    "CP15": "schedule: slot computed, before it is written",
+    "CP16a": "schedule: slot written, before COMMIT",
+    "CP16b": "schedule: run of the slot started, before the slot's row is removed",
     "CP19": "cancel committed (mail), before the worker learns of it",
     "CP20": "worker: step done, cancel in the mailbox, before COMMIT",
     "CP21": "expired worker found, before it is marked dead",
@@ -34,7 +37,7 @@ CRASH_POINTS: Final[Mapping[str, str]] = {
     "CP30": "copy of a database: batch committed, before the next one",
     "CP31": "restore to a server: filled, before it is fenced",
 }
-"""Missing numbers belong to schedules, decisions and webhooks, which are not built yet."""
+"""Missing numbers belong to decisions and webhooks, which are not built yet."""
 
 _hook: Callable[[str], None] | None = None
 

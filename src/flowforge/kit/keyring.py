@@ -6,7 +6,8 @@ The nonce is 96 random bits, so a key should be replaced long before it has writ
 
 import hashlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Final, Self, cast
@@ -18,6 +19,7 @@ from flowforge.kit.atomic import create_atomic, write_atomic
 from flowforge.kit.border import decode, encode
 from flowforge.kit.errors import Detail, FlowForgeError, InvariantError, StorageError
 from flowforge.kit.folder import explain_os_error
+from flowforge.kit.lock import wait_for_lock
 from flowforge.kit.settings import Settings
 from flowforge.kit.values import JsonObject
 
@@ -136,42 +138,103 @@ def rotate_keyring(path: Path) -> None:
     Raises:
         KeyringError: the file is damaged.
     """
-    current, others = _read_or_create(path)
-    _store(path, secrets.token_bytes(_KEY_BYTES), (current, *others))
+    with _locked(path):
+        current, others = _read_or_create(path)
+        _store(path, secrets.token_bytes(_KEY_BYTES), (current, *others))
 
 
 def retire_keys(path: Path) -> None:
     """Remove all keys from the file but the current one; do so only after every row was re-encrypted."""
-    current, _ = _read_or_create(path)
-    _store(path, current, ())
+    with _locked(path):
+        current, _ = _read_or_create(path)
+        _store(path, current, ())
+
+
+def read_signing_secrets(path: Path) -> tuple[bytes, ...]:
+    """The secrets of the file that tokens, links and checkpoints are signed with, the current one first; made at first use.
+
+    Raises:
+        KeyringError: the file is damaged.
+        StorageError: it cannot be read or written.
+    """
+    _read_or_create(path)
+    found = _read_signing(path)
+    if found:
+        return found
+    with _locked(path):
+        # Another process may have been first.
+        if not (found := _read_signing(path)):
+            current, others = _read_ring(path)
+            found = (secrets.token_bytes(_KEY_BYTES),)
+            _write(path, _render(current, others, found))
+    return found
 
 
 def _read_or_create(path: Path) -> tuple[bytes, tuple[bytes, ...]]:
     try:
         if not path.exists():
-            create_atomic(path, _render(secrets.token_bytes(_KEY_BYTES), ()))
+            create_atomic(path, _render(secrets.token_bytes(_KEY_BYTES), (), (secrets.token_bytes(_KEY_BYTES),)))
     except OSError as fault:
         raise explain_os_error(fault, path) from fault
     return _read_ring(path)
 
 
 def _store(path: Path, current: bytes, others: tuple[bytes, ...]) -> None:
+    _write(path, _render(current, others, _read_signing(path)))
+
+
+def _write(path: Path, data: bytes) -> None:
     try:
-        write_atomic(path, _render(current, others))
+        write_atomic(path, data)
     except OSError as fault:
         raise explain_os_error(fault, path) from fault
 
 
-def _render(current: bytes, others: tuple[bytes, ...]) -> bytes:
+@contextmanager
+def _locked(path: Path) -> Generator[None]:
+    """Whoever changes the file reads it before: two at once would lose what one of them has put in."""
+    lock = path.with_name(f".{path.name}.lock")
+    try:
+        with wait_for_lock(lock):
+            yield
+    except OSError as fault:
+        raise explain_os_error(fault, lock) from fault
+
+
+def _render(current: bytes, others: tuple[bytes, ...], signing: tuple[bytes, ...]) -> bytes:
     ring: JsonObject = {
         "format": _FORMAT,
         "current": make_key_id(current),
         "keys": {make_key_id(key): key.hex() for key in (current, *others)},
     }
+    if signing:
+        ring["signing"] = [secret.hex() for secret in signing]
     return encode(ring) + b"\n"
 
 
 def _read_ring(path: Path) -> tuple[bytes, tuple[bytes, ...]]:
+    ring = _read_file(path)
+    keys, current = ring.get("keys"), ring.get("current")
+    if not isinstance(keys, dict) or not isinstance(current, str) or current not in keys:
+        raise KeyringError(path, "it names no current key")
+    by_id = {key_id: _read_key(path, key_id, text) for key_id, text in cast("Mapping[str, object]", keys).items()}
+    return by_id[current], tuple(key for key_id, key in by_id.items() if key_id != current)
+
+
+def _read_signing(path: Path) -> tuple[bytes, ...]:
+    listed = _read_file(path).get("signing", [])
+    if not isinstance(listed, list):
+        raise KeyringError(path, "its list of signing secrets is damaged")
+    try:
+        found = tuple(bytes.fromhex(text) if isinstance(text, str) else b"" for text in listed)
+    except ValueError:
+        found = (b"",)
+    if any(len(secret) != _KEY_BYTES for secret in found):
+        raise KeyringError(path, "a signing secret is damaged")
+    return found
+
+
+def _read_file(path: Path) -> JsonObject:
     try:
         ring = decode(path.read_bytes())
     except OSError as fault:
@@ -180,11 +243,7 @@ def _read_ring(path: Path) -> tuple[bytes, tuple[bytes, ...]]:
         raise KeyringError(path, "it is no JSON") from None
     if not isinstance(ring, dict) or ring.get("format") != _FORMAT:
         raise KeyringError(path, "its format is unknown")
-    keys, current = ring.get("keys"), ring.get("current")
-    if not isinstance(keys, dict) or not isinstance(current, str) or current not in keys:
-        raise KeyringError(path, "it names no current key")
-    by_id = {key_id: _read_key(path, key_id, text) for key_id, text in cast("Mapping[str, object]", keys).items()}
-    return by_id[current], tuple(key for key_id, key in by_id.items() if key_id != current)
+    return ring
 
 
 def _read_key(path: Path, key_id: str, text: object) -> bytes:

@@ -72,6 +72,13 @@ def acquire_lock(path: Path) -> FileLock:
     return FileLock(path, descriptor)
 
 
+def wait_for_lock(path: Path) -> FileLock:
+    """As `acquire_lock`, but waits until it is free: for what is held for moments only. Blocks; raises OSError."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    return FileLock(path, descriptor)
+
+
 def is_lock_held(path: Path) -> bool:
     """Whether a living process holds the lock; False too where the file does not exist."""
     try:

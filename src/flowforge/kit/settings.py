@@ -67,6 +67,17 @@ def _read_url(value: object) -> object:
     return str(value).rstrip("/")
 
 
+def _read_syslog_url(value: object) -> object:
+    if value is None:
+        return None
+    parts = urlsplit(value) if isinstance(value, str) else None
+    is_remote = parts is not None and parts.scheme in {"udp", "tcp"} and bool(parts.hostname) and parts.path in {"", "/"}
+    is_local = parts is not None and parts.scheme == "unix" and not parts.netloc and len(parts.path) > 1
+    if not is_remote and not is_local:
+        raise ValueError("this is no place of syslog: udp://host:514, tcp://host:601 or unix:///dev/log")
+    return value
+
+
 def _expand_home(value: object) -> object:
     return Path(value).expanduser() if isinstance(value, str | Path) else value
 
@@ -74,6 +85,7 @@ def _expand_home(value: object) -> object:
 Roots = Annotated[tuple[FileRoot, ...], BeforeValidator(_read_roots)]
 Key = Annotated[SecretStr | None, BeforeValidator(_read_key)]
 Url = Annotated[str | None, BeforeValidator(_read_url)]
+SyslogUrl = Annotated[str | None, BeforeValidator(_read_syslog_url)]
 Folder = Annotated[Path, BeforeValidator(_expand_home)]
 
 
@@ -242,6 +254,16 @@ class Settings(BaseModel):
         ge=1_000,
         validation_alias="CHECKPOINT_EVERY",
         description="How often the end of the audit chain is signed.",
+    )
+    audit_export_url: SecretStr | None = Field(
+        default=None,
+        validation_alias="AUDIT_EXPORT_URL",
+        description="Where the audit log also goes, a file for each checkpoint: file:///a/folder or s3://bucket/prefix.",
+    )
+    audit_syslog_url: SyslogUrl = Field(
+        default=None,
+        validation_alias="AUDIT_SYSLOG_URL",
+        description="Where each audit row also goes by syslog (RFC 5424): udp://host:514, tcp://host:601 or unix:///dev/log.",
     )
     otlp_endpoint: Url = Field(
         default=None,

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_network
 from typing import Final
 
 from flowforge.kit.values import JsonObject, JsonValue
@@ -76,6 +77,19 @@ def _check_webhook(value: JsonObject, path: Path, sink: Sink) -> None:
     hook = value.get("path")
     if isinstance(hook, str) and hook.startswith(_RESERVED_PATHS):
         sink.add("value", (*path, "path"), f"Paths that begin with {' or '.join(_RESERVED_PATHS)} are reserved.")
+    addresses = value.get("addresses")
+    for index, address in enumerate(addresses if isinstance(addresses, list) else []):
+        if isinstance(address, str) and not _is_network(address):
+            message = f"{show(address)} is neither an address nor a network like 192.0.2.0/24."
+            sink.add("value", (*path, "addresses", index), message)
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ip_network(text.strip(), strict=False)
+    except ValueError:
+        return False
+    return "," not in text
 
 
 def _check_auth(value: JsonObject, path: Path, sink: Sink) -> None:

@@ -11,6 +11,7 @@ from flowforge.engine.events import Event, StepCompleted, StepFailed
 from flowforge.engine.outbox_events import PLACES_PER_ROW, STEERING, WAITS_TOLD_MAX, describe_end, describe_start
 from flowforge.kit.border import encode
 from flowforge.kit.values import JsonObject, JsonValue
+from flowforge.language.graph import Workflow
 from flowforge.language.times import format_timestamp_ms
 from flowforge.runs.history import History
 from flowforge.runs.times import format_optional_time
@@ -131,9 +132,9 @@ class EventStream:
         return (1, 0) if made is None else (made[0], at_ms - made[1])
 
 
-def derive_events(turns: Iterable[JournalTurn], after_seq: int = 0) -> list[RunEvent]:
-    """The events of a whole journal that come after `after_seq` (0: all)."""
-    stream = EventStream()
+def derive_events(turns: Iterable[JournalTurn], after_seq: int = 0, workflow: Workflow | None = None) -> list[RunEvent]:
+    """The events of a whole journal that come after `after_seq` (0: all). `workflow` tells where a failure waits for a person."""
+    stream = EventStream(History(workflow))
     return [event for turn in turns for event in stream.read(turn) if event.seq > after_seq]
 
 

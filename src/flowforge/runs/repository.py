@@ -2,11 +2,25 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, cast
 
-from sqlalchemy import ColumnElement, RowMapping, and_, exists, or_, select, tuple_
+from sqlalchemy import ColumnElement, CursorResult, RowMapping, and_, delete, exists, func, or_, select, tuple_, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from flowforge.engine.tables import definitions, journal, queue, run_labels, runs, step_logs
+from flowforge.engine.tables import (
+    definitions,
+    inbox,
+    jobs,
+    journal,
+    queue,
+    run_blobs,
+    run_labels,
+    runs,
+    snapshots,
+    step_logs,
+    waits,
+)
+from flowforge.runs.searching import Mark, Search, begins_with, find_numbers, match_all, set_aside
 from flowforge.runs.types import TERMINAL_STATUSES, RunHeader
 
 
@@ -88,6 +102,105 @@ async def list_runs(
     return [_header(row, labels.get(row["no"], {})) for row in rows]
 
 
+async def search_runs(
+    session: AsyncSession, workspace_id: str, search: Search, *, after: Mark | None, limit: int
+) -> list[RunHeader]:
+    """At most `limit` rows behind a place, in the order of the search."""
+    nos = await find_numbers(session, search, after, limit)
+    query = select(*_HEADER).where(runs.c.no.in_(nos), set_aside(runs.c.workspace_id) == workspace_id)
+    rows = {row["no"]: row for row in (await session.execute(query)).mappings()} if nos else {}
+    labels = await _read_labels(session, workspace_id, nos)
+    return [_header(rows[no], labels.get(no, {})) for no in nos if no in rows]
+
+
+async def list_durations(
+    session: AsyncSession, workspace_id: str, workflow_id: str, version: int | None, limit: int
+) -> list[int]:
+    """How long runs of one version took that completed, in milliseconds: those among the last `limit` of the workflow."""
+    last = select(runs.c.started_at, runs.c.finished_at, runs.c.version, runs.c.status)
+    last = last.where(set_aside(runs.c.workspace_id) == workspace_id, runs.c.workflow_id == workflow_id)
+    last_runs = last.order_by(runs.c.started_at.desc(), runs.c.no.desc()).limit(limit).subquery()
+    query = select(last_runs.c.finished_at - last_runs.c.started_at)
+    query = query.where(last_runs.c.status == "completed", last_runs.c.version == version)
+    return list((await session.scalars(query)).all())
+
+
+async def list_children(session: AsyncSession, workspace_id: str, parent_no: int, *, limit: int) -> list[RunHeader]:
+    """The runs that a run has called, the first first."""
+    query = select(*_HEADER).where(set_aside(runs.c.workspace_id) == workspace_id, runs.c.parent_no == parent_no)
+    rows = (await session.execute(query.order_by(runs.c.started_at, runs.c.no).limit(limit))).mappings().all()
+    return [_header(row, {}) for row in rows]
+
+
+async def find_run_by_no(session: AsyncSession, workspace_id: str, run_no: int) -> RunHeader | None:
+    query = select(*_HEADER).where(runs.c.workspace_id == workspace_id, runs.c.no == run_no)
+    row = (await session.execute(query)).mappings().one_or_none()
+    return None if row is None else _header(row, {})
+
+
+async def find_runs(session: AsyncSession, workspace_id: str, run_ids: Sequence[str]) -> list[RunHeader]:
+    """Those of the runs that exist, in any order."""
+    query = select(*_HEADER).where(set_aside(runs.c.workspace_id) == workspace_id, runs.c.id.in_(run_ids))
+    return [_header(row, {}) for row in (await session.execute(query)).mappings()]
+
+
+async def count_groups(
+    session: AsyncSession, workspace_id: str, search: Search, key: str, *, after: tuple[int, str] | None, limit: int
+) -> list[tuple[str, int, int]]:
+    """Value of a column, how many runs have it, and when the newest of them began; the largest group first."""
+    column: ColumnElement[str] = runs.c[key]
+    parts = [
+        select(column.label("value"), runs.c.started_at).where(
+            *match_all(search), runs.c.workspace_id == workspace_id, column.is_not(None)
+        )
+    ]
+    if key == "status":
+        # What has ended is counted in the index of that.
+        ended, still = runs.c.finished_at.is_not(None), runs.c.finished_at.is_(None)
+        parts = [parts[0].where(ended), parts[0].where(still)]
+    elif key == "error_key":
+        parts = [parts[0].where(runs.c.error_code.is_not(None))]
+    found = union_all(*parts).subquery() if len(parts) > 1 else parts[0].subquery()
+    count = func.count()
+    query = select(found.c.value, count, func.max(found.c.started_at)).group_by(found.c.value)
+    if after is not None:
+        query = query.having(or_(count < after[0], and_(count == after[0], found.c.value > after[1])))
+    rows = await session.execute(query.order_by(count.desc(), found.c.value).limit(limit))
+    return [(row[0], row[1], row[2]) for row in rows]
+
+
+async def count_runs(session: AsyncSession, workspace_id: str, search: Search) -> int:
+    """How many runs the search finds."""
+    query = select(func.count()).select_from(runs).where(runs.c.workspace_id == workspace_id, *match_all(search))
+    return await session.scalar(query) or 0
+
+
+async def list_mail_names(session: AsyncSession, workspace_id: str, run_no: int, beginning: str) -> list[str]:
+    """The names that begin so of what was said to a run; none after its end."""
+    query = select(inbox.c.dedup).where(inbox.c.run_no == run_no, begins_with(inbox.c.dedup, beginning))
+    return [name for name in await session.scalars(query.where(_is_own(workspace_id, run_no))) if name is not None]
+
+
+async def count_like_failures(session: AsyncSession, workspace_id: str, error_key: str, since_ms: int) -> int:
+    """How many runs that began since then failed like that, at most 1,000."""
+    query = select(runs.c.no).where(runs.c.workspace_id == workspace_id, runs.c.error_code == error_key.rpartition(":")[2])
+    query = query.where(runs.c.started_at >= since_ms, set_aside(runs.c.error_key) == error_key).limit(1_000)
+    return await session.scalar(select(func.count()).select_from(query.subquery())) or 0
+
+
+async def delete_run(session: AsyncSession, workspace_id: str, run_no: int) -> bool:
+    """Takes away an ended run with all that hangs on it; False, and nothing is changed, where it is open or not there.
+
+    Values in the object store that only it names are deleted when the next sweep finds them.
+    """
+    own = delete(runs).where(runs.c.no == run_no, runs.c.workspace_id == workspace_id, runs.c.finished_at.is_not(None))
+    if cast("CursorResult[Any]", await session.execute(own)).rowcount == 0:
+        return False
+    for table in (journal, snapshots, inbox, waits, jobs, step_logs, run_labels, run_blobs):
+        await session.execute(delete(table).where(table.c.run_no == run_no))
+    return True
+
+
 async def list_open_runs(session: AsyncSession, workspace_id: str, *, workflow_id: str | None = None) -> list[RunHeader]:
     """Every run that has not ended, the oldest first."""
     query = select(*_HEADER).where(runs.c.workspace_id == workspace_id, runs.c.finished_at.is_(None))
@@ -137,10 +250,29 @@ async def find_queue_row(session: AsyncSession, workspace_id: str, run_no: int) 
 
 
 async def list_logs(
-    session: AsyncSession, workspace_id: str, run_no: int, *, after_no: int = 0, limit: int = 1_000
+    session: AsyncSession,
+    workspace_id: str,
+    run_no: int,
+    *,
+    after_no: int = 0,
+    limit: int = 1_000,
+    step: str | None = None,
+    iteration: str | None = None,
+    level: str | None = None,
 ) -> Sequence[RowMapping]:
-    """Lines in the order in which they were stored."""
+    """Lines in the order in which they were stored. `step`: its id, in whatever iteration unless one is named."""
     query = select(step_logs).where(step_logs.c.run_no == run_no, step_logs.c.no > after_no, _is_own(workspace_id, run_no))
+    if iteration is not None:
+        prefix = f"{iteration}/" if iteration else ""
+        query = query.where(func.substr(step_logs.c.step, 1, len(prefix)) == prefix) if step is None else query
+    if step is not None and iteration is not None:
+        query = query.where(step_logs.c.step == (f"{iteration}/{step}" if iteration else step))
+    elif step is not None:
+        tail = f"/{step}"
+        is_tail = func.substr(step_logs.c.step, func.length(step_logs.c.step) - len(tail) + 1) == tail
+        query = query.where(or_(step_logs.c.step == step, is_tail))
+    if level is not None:
+        query = query.where(step_logs.c.level == level)
     return (await session.execute(query.order_by(step_logs.c.no).limit(limit))).mappings().all()
 
 
@@ -186,7 +318,7 @@ async def _read_labels(session: AsyncSession, workspace_id: str, run_nos: Sequen
     if not run_nos:
         return {}
     query = select(run_labels.c.run_no, run_labels.c.key, run_labels.c.value)
-    query = query.where(run_labels.c.run_no.in_(run_nos), run_labels.c.workspace_id == workspace_id)
+    query = query.where(run_labels.c.run_no.in_(run_nos), set_aside(run_labels.c.workspace_id) == workspace_id)
     labels: dict[int, dict[str, str]] = {}
     for row in (await session.execute(query.order_by(run_labels.c.key))).mappings():
         labels.setdefault(row["run_no"], {})[row["key"]] = row["value"]

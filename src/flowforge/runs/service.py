@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import cast
 
+from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from flowforge.engine.store import Store
@@ -16,6 +17,7 @@ from flowforge.runs import repository
 from flowforge.runs.errors import CursorError, RunNotFoundError
 from flowforge.runs.history import History, decode_turn, read_history
 from flowforge.runs.repository import QueueRow, RunFilter
+from flowforge.runs.start_repository import find_last_rows
 from flowforge.runs.types import JournalTurn, Page, RunHeader, RunLog
 
 __all__ = [
@@ -23,10 +25,13 @@ __all__ = [
     "LoadedRun",
     "QueueRow",
     "RunFilter",
+    "find_last_rows",
     "find_queue_row",
+    "find_run",
     "find_workflow",
     "get_run",
     "list_finished_runs",
+    "list_log_page",
     "list_logs",
     "list_open_runs",
     "list_runs",
@@ -64,6 +69,11 @@ async def list_runs(
     page = found[:limit]
     is_last = len(found) <= limit
     return Page(page, None if is_last else _make_cursor(page[-1], mark))
+
+
+async def find_run(session: AsyncSession, workspace_id: str, run_id: str) -> RunHeader | None:
+    """The run's row; None where there is none of that id."""
+    return await repository.find_run(session, workspace_id, run_id)
 
 
 async def get_run(session: AsyncSession, workspace_id: str, run_id: str) -> RunHeader:
@@ -130,11 +140,36 @@ async def find_queue_row(session: AsyncSession, header: RunHeader) -> QueueRow |
 async def list_logs(session: AsyncSession, header: RunHeader, *, after_no: int = 0) -> tuple[list[RunLog], int]:
     """At most 1,000 lines behind the line `after_no`, and the number of the last one of them."""
     rows = await repository.list_logs(session, header.workspace_id, header.no, after_no=after_no)
-    lines = [
-        RunLog(row["at"], row["level"], row["step"], row["attempt"], row["message"], cast("JsonObject", decode(row["fields"])))
-        for row in rows
-    ]
-    return lines, rows[-1]["no"] if rows else after_no
+    return [_read_line(row) for row in rows], rows[-1]["no"] if rows else after_no
+
+
+async def list_log_page(
+    session: AsyncSession,
+    header: RunHeader,
+    *,
+    after_no: int,
+    limit: int,
+    step: str | None = None,
+    iteration: str | None = None,
+    level: str | None = None,
+) -> list[tuple[int, RunLog]]:
+    """Lines behind the line `after_no`, each with its number. `step`, `iteration`, `level`: only those of it."""
+    rows = await repository.list_logs(
+        session,
+        header.workspace_id,
+        header.no,
+        after_no=after_no,
+        limit=limit,
+        step=step,
+        iteration=iteration,
+        level=level,
+    )
+    return [(row["no"], _read_line(row)) for row in rows]
+
+
+def _read_line(row: RowMapping) -> RunLog:
+    message, fields = row["message"], cast("JsonObject", decode(row["fields"]))
+    return RunLog(row["at"], row["level"], row["step"], row["attempt"], message, fields)
 
 
 def _make_cursor(last: RunHeader, mark: str) -> str:

@@ -1,11 +1,14 @@
 """Starting runs and speaking to them, wherever the engine is: in this process, or on the other side of the database."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from flowforge.engine.births import StartRequest
-from flowforge.engine.events import PinnedVersion
+from flowforge.engine.events import BlobRef, PinnedVersion
 from flowforge.engine.executor.engine import Started
-from flowforge.engine.store import Delivery, NewMail
+from flowforge.engine.store import Delivery, JournalRow, NewMail
+from flowforge.kit.values import JsonValue
+from flowforge.language.graph import Workflow
 
 
 class Runner(Protocol):
@@ -39,5 +42,29 @@ class Runner(Protocol):
 
         Raises:
             NotFoundError, ConflictError: there is no such workflow or version, or it takes no runs (unpublished, deprecated, inactive).
+        """
+        ...
+
+
+class RunReader(Protocol):
+    """Wired under this class: what is quickly known of a run whose number is known. Looks at no workspace: who asks has looked before."""
+
+    async def load(self, run_no: int, *, is_short: bool = False) -> Sequence[JournalRow]:
+        """The whole journal, in order; empty if there is no such run. `is_short`: it is known to have few rows."""
+        ...
+
+    def load_blob(self, ref: BlobRef) -> JsonValue:
+        """A value that was too large for the journal.
+
+        Raises:
+            NotFoundError: it is not there any more.
+        """
+        ...
+
+    async def get_workflow(self, digest: str) -> Workflow:
+        """The compiled definition.
+
+        Raises:
+            NotFoundError, InvariantError: no definition has this digest, or it does not compile any more.
         """
         ...

@@ -7,7 +7,14 @@ from flowforge.kit.border import encode
 from flowforge.kit.errors import Detail, ValidationError
 from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.language.inputs import validate_input
-from flowforge.runs.errors import RunEndedError, RunNotFoundError, StepNotFoundError, StepStateError
+from flowforge.runs.errors import (
+    DefinitionMissingError,
+    NothingToRetryError,
+    RunEndedError,
+    RunNotFoundError,
+    StepNotFoundError,
+    StepStateError,
+)
 from flowforge.runs.service import LoadedRun
 from flowforge.runs.types import RunHeader
 
@@ -60,6 +67,47 @@ def check_correction(run: LoadedRun, value: JsonValue) -> JsonValue:
         details = [Detail(fault.field, fault.message, fault.code) for fault in faults]
         raise ValidationError(f"The input does not fit the workflow {run.header.workflow}: {faults[0].message}", details)
     return checked
+
+
+def list_retryable(run: LoadedRun, state: RunState) -> list[str]:
+    """The steps that wait for a person, or for their next attempt, and can be tried now.
+
+    Raises:
+        NothingToRetryError: there is none.
+    """
+    keys = [wait.step for wait in run.history.list_waits() if wait.kind in {"attention", "retry"}]
+    found = [key for key in keys if _find_step_status(state, key) in {PARKED, RETRYING}]
+    if not found:
+        raise NothingToRetryError(run.header.id)
+    return found
+
+
+def merge_patch(value: JsonValue, patch: JsonValue) -> JsonValue:
+    """The value with a JSON Merge Patch applied to it (RFC 7396): null takes a field away, everything but objects is replaced."""
+    if not isinstance(patch, dict):
+        return patch
+    merged = dict(value) if isinstance(value, dict) else {}
+    for name, item in patch.items():
+        if item is None:
+            merged.pop(name, None)
+        else:
+            merged[name] = merge_patch(merged.get(name), item)
+    return merged
+
+
+def require_state(run: LoadedRun, state: RunState | None) -> RunState:
+    """Raises DefinitionMissingError where the definition does not compile here, which steering a step needs."""
+    if state is None:
+        raise DefinitionMissingError(run.header.id)
+    return state
+
+
+def _find_step_status(state: RunState, key: str) -> int | None:
+    try:
+        scope, index = locate(state, key)
+    except KeyError:
+        return None
+    return scope.status[index]
 
 
 def _check_status(run: LoadedRun, state: RunState, key: str, allowed: tuple[int, ...], wanted: str) -> None:

@@ -1,6 +1,6 @@
 """Runs as JSON, in the form of api.md."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.language.times import format_timestamp_ms
@@ -31,13 +31,19 @@ def describe_row(header: RunHeader) -> JsonObject:
 
 
 def describe_run(
-    header: RunHeader, history: History, steps: Sequence[StepRecord], load_blob: LoadBlob, *, status: str
+    header: RunHeader,
+    history: History,
+    steps: Sequence[StepRecord],
+    load_blob: LoadBlob,
+    *,
+    status: str,
+    estimated_end_ms: int | None = None,
 ) -> JsonObject:
-    """A whole run. `status`: what its journal says, which may be newer than its row."""
+    """A whole run. `status`: what its journal says, which may be newer than its row. `estimated_end_ms`: ms since 1970."""
     row = describe_row(header)
     row["status"] = status
     row["waiting_for"] = [] if history.finished else [describe_wait(wait) for wait in history.list_waits()]
-    row["progress"] = describe_progress(steps)
+    row["progress"] = describe_progress(steps) | {"estimated_end_at": format_optional_time(estimated_end_ms)}
     row["input"] = history.input
     row["output"] = output_of(history, load_blob)
     row["error"] = error_of(history)
@@ -89,6 +95,22 @@ def describe_step(step: StepRecord) -> JsonObject:
         "error": None if step.error is None else error_as_json(step.error),
         "attempts": [_describe_attempt(attempt) for attempt in step.attempts],
     }
+
+
+def describe_whole_step(step: StepRecord, inputs: Mapping[int, JsonValue], load_blob: LoadBlob) -> JsonObject:
+    """A step with its values as they are. `inputs`: what each attempt was given, by its number."""
+    row = describe_step(step)
+    del row["output_summary"]
+    row["output"] = step.output.load(load_blob)
+    row["run"] = step.child_run_id
+    row["attempts"] = [_describe_whole_attempt(attempt, inputs.get(attempt.number), load_blob) for attempt in step.attempts]
+    return row
+
+
+def _describe_whole_attempt(attempt: Attempt, given: JsonValue, load_blob: LoadBlob) -> JsonObject:
+    row = _describe_attempt(attempt)
+    del row["output_summary"]
+    return row | {"input": given, "output": attempt.output.load(load_blob)}
 
 
 def _describe_attempt(attempt: Attempt) -> JsonObject:

@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from flowforge.kit.clock import Clock
 from flowforge.kit.crashpoint import crashpoint
 from flowforge.kit.database.faults import is_content_fault
+from flowforge.kit.database.guards import lift_guards, set_guards
 from flowforge.kit.database.schema import HEAD, require_current, upgrade_database
 from flowforge.kit.database.url import DatabaseUrl
 from flowforge.kit.folder import DataFolder
@@ -24,6 +25,7 @@ from flowforge.upkeep.fencing import Fenced, fence
 from flowforge.upkeep.living import refuse_living
 from flowforge.upkeep.tables import (
     KEPT_BY_MIGRATIONS,
+    SEEDED,
     count_rows,
     keep_away,
     let_in,
@@ -131,13 +133,18 @@ def _prepare(engine: Engine, target: DatabaseUrl, mark: str, plan: CopyPlan) -> 
             raise CopyUnfitError(f"{target.shown} holds an unfinished copy of another database: name an empty one.")
     upgrade_database(target)
     with writing(engine) as connection:
-        filled = [table for table, rows in count_rows(connection).items() if rows and table not in KEPT_BY_MIGRATIONS]
+        counts = {name: rows for name, rows in count_rows(connection).items() if name not in KEPT_BY_MIGRATIONS}
+        filled = [table for table, rows in counts.items() if rows > (table in SEEDED)]
         if filled:
             raise TargetNotEmptyError(f"{target.shown} holds rows in {', '.join(filled[:3])}: name an empty database.")
+        for table in _list_copied():
+            if table.name in SEEDED:
+                connection.execute(table.delete())
         keep_away(connection, mark)
 
 
 def _empty(connection: Connection) -> None:
+    lift_guards(connection)
     for table in reversed(_list_copied()):
         connection.execute(table.delete())
 
@@ -237,6 +244,8 @@ def _show_key(table: Table, key: Key) -> str:
 
 def _finish(origin: Connection, engine: Engine, clock: Clock, found: int) -> Copied:
     counts = {name: rows for name, rows in count_rows(origin).items() if name not in KEPT_BY_MIGRATIONS}
+    with writing(engine) as connection:
+        set_guards(connection)
     with writing(engine) as connection:
         raise_next_numbers(connection, read_next_numbers(origin))
         there = count_rows(connection)

@@ -12,6 +12,7 @@ from flowforge.kit.clock import Clock
 from flowforge.kit.crashpoint import crashpoint
 from flowforge.kit.database.connect import connect_sqlite
 from flowforge.kit.database.errors import explained
+from flowforge.kit.database.guards import lift_guards, set_guards
 from flowforge.kit.database.schema import HEAD, REVISIONS, upgrade_database
 from flowforge.kit.database.url import DatabaseUrl, name_sqlite
 from flowforge.kit.folder import DataFolder, explain_os_error
@@ -23,6 +24,7 @@ from flowforge.upkeep.fencing import Fenced, fence, list_numbers_after
 from flowforge.upkeep.living import refuse_living
 from flowforge.upkeep.tables import (
     KEPT_BY_MIGRATIONS,
+    SEEDED,
     count_rows,
     keep_away,
     let_in,
@@ -110,7 +112,7 @@ def _refuse_filled(connection: Connection, url: DatabaseUrl, plan: RestorePlan) 
         raise TargetNotEmptyError(f"{url.shown} holds tables of another program ({strangers[0]}): name another database.")
     if plan.is_replacing:
         return
-    filled = [table for table, rows in count_rows(connection).items() if rows and table not in _UNIMPORTANT]
+    filled = [table for table, rows in count_rows(connection).items() if rows > (table in SEEDED) and table not in _UNIMPORTANT]
     if filled or read_revision(connection) == RESTORING:
         what = f"rows in {', '.join(filled[:3])}" if filled else "a restore that was not brought to its end"
         raise TargetNotEmptyError(f"{url.shown} holds {what}; --replace --yes deletes what is there, for ever.")
@@ -158,10 +160,14 @@ def _copy_pages(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
 def _fill_server(url: DatabaseUrl, dump: Path, manifest: Manifest, clock: Clock) -> Fenced:
     with open_upkeep(url) as engine:
         with writing(engine) as connection:
+            lift_guards(connection)
             _drop_tables(connection)
             keep_away(connection, RESTORING)
         load_dump(url, engine, dump)
         crashpoint("CP31")
+        with writing(engine) as connection:
+            # A dump of MySQL has no triggers: they would belong to a user whom another server does not know.
+            set_guards(connection)
         with writing(engine) as connection:
             compare_counts(count_rows(connection), manifest.tables)
             now_ms = max(read_time_ms(connection, clock), clock.now_ms())

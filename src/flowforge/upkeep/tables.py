@@ -7,12 +7,34 @@ from sqlalchemy import BigInteger, Cast, Column, Connection, MetaData, String, T
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects.postgresql import REGCLASS
 
+from flowforge.audit import models as audit_models
+from flowforge.configuration import models as configuration_models
 from flowforge.engine import tables as engine_tables
+from flowforge.files import models as file_models
+from flowforge.identity import models_accounts, models_roles
 from flowforge.kit.database.metadata import metadata, schema_compatibility
+from flowforge.live import models as live_models
+from flowforge.runs import models as run_models
+from flowforge.triggers import models as trigger_models
+from flowforge.triggers import schedule_models, source_models
 from flowforge.vault import models as vault_models
 from flowforge.workflows import models as workflow_models
 
-OWNERS: Final = (engine_tables, vault_models, workflow_models)
+OWNERS: Final = (
+    engine_tables,
+    vault_models,
+    workflow_models,
+    run_models,
+    trigger_models,
+    schedule_models,
+    source_models,
+    audit_models,
+    models_accounts,
+    models_roles,
+    configuration_models,
+    file_models,
+    live_models,
+)
 """The modules that have put their tables into `metadata`."""
 
 version_table: Final = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
@@ -22,6 +44,8 @@ _change_table: Final = Table(
 )
 KEPT_BY_MIGRATIONS: Final = frozenset({version_table.name, _change_table.name, schema_compatibility.name})
 """What is there in a database without a row of anybody's."""
+SEEDED: Final = frozenset({"workspaces", "identity_changes"})
+"""Tables in which the migrations put a row, which an empty database has too."""
 SQLITE_NUMBERS: Final = "sqlite_sequence"
 _sqlite_numbers: Final = Table(SQLITE_NUMBERS, MetaData(), Column("name", String), Column("seq", BigInteger))
 

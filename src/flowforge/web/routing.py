@@ -11,7 +11,7 @@ from fastapi.routing import APIRoute
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
-from flowforge.kit.errors import FlowForgeError
+from flowforge.kit.errors import Detail, FlowForgeError, NotFoundError
 from flowforge.kit.values import JsonValue
 from flowforge.web.addresses import find_address
 from flowforge.web.bodies import check_content_type, read_json
@@ -24,6 +24,7 @@ GUARD: Final = "x-permission"
 ERRORS: Final = "x-errors"
 """The statuses of a route's errors, until the document is made."""
 _REPEATABLE: Final = frozenset({"where"})
+_NUL: Final = "\x00"
 _ANY_QUERY: Final = "x-other-parameters"
 _EVERYWHERE: Final = frozenset({"workspace"})
 """Where a browser cannot set headers the query names the workspace."""
@@ -100,6 +101,12 @@ def _list_query_names(dependant: Dependant) -> frozenset[str]:
 
 
 def _check_query(request: Request, known: frozenset[str], *, takes_others: bool = False) -> None:
+    if _NUL in request.url.path or "%00" in request.url.path:
+        # No name holds it, and PostgreSQL takes no text with it.
+        raise NotFoundError("There is nothing here.", [Detail("", "There is nothing here.", "path")])
+    for name, value in request.query_params.multi_items():
+        if _NUL in value:
+            raise ParameterError(name[:80], "It holds a control character (U+0000).", "control_char")
     counts = Counter(name for name, _ in request.query_params.multi_items())
     for name, count in counts.items():
         if name not in known:

@@ -1,6 +1,7 @@
 """What differs between two versions of a workflow."""
 
 import difflib
+from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -8,6 +9,16 @@ from flowforge.kit.values import JsonObject
 from flowforge.language.differences import diff_documents
 from flowforge.workflows.reading import DRAFT, export_workflow, find_row
 from flowforge.workflows.types import CheckDocument, Difference, Source
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two documents, and what they are called."""
+
+    left: str
+    right: str
+    left_source: Source
+    right_source: Source
 
 
 async def compare_versions(
@@ -26,12 +37,25 @@ async def compare_versions(
     Raises:
         WorkflowNotFoundError, VersionNotFoundError, DraftNotFoundError, NotPublishedError: one of them does not exist.
     """
+    pair = await read_pair(session, workspace_id, subject, left=left, right=right)
+    return compare_pair(pair, check)
+
+
+async def read_pair(
+    session: AsyncSession, workspace_id: str, subject: str, *, left: int | str | None, right: int | str | None
+) -> Pair:
+    """The two documents that `compare_pair` compares; raises as `compare_versions`."""
     row = await find_row(session, workspace_id, subject)
     left_source = await export_workflow(session, workspace_id, row.id, version=left)
     right_source = await export_workflow(session, workspace_id, row.id, version=right)
     left_name, right_name = (_name(row.name, which, row.current_version) for which in (left, right))
-    text = "".join(difflib.unified_diff(_lines(left_source), _lines(right_source), left_name, right_name))
-    return Difference(left_name, right_name, text, _compare_meaning(left_source, right_source, check))
+    return Pair(left_name, right_name, left_source, right_source)
+
+
+def compare_pair(pair: Pair, check: CheckDocument) -> Difference:
+    """What differs. Work for the processor; safe in a thread."""
+    text = "".join(difflib.unified_diff(_lines(pair.left_source), _lines(pair.right_source), pair.left, pair.right))
+    return Difference(pair.left, pair.right, text, _compare_meaning(pair.left_source, pair.right_source, check))
 
 
 def _compare_meaning(left: Source, right: Source, check: CheckDocument) -> list[JsonObject]:

@@ -1,20 +1,22 @@
 """Drafts: one at most for each workflow, kept as it was written."""
 
 import re
+from collections.abc import Sequence
 
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from flowforge.kit.border import digest, encode
+from flowforge.kit.border import digest
 from flowforge.kit.errors import Detail
 from flowforge.kit.ids import make_id
 from flowforge.language.kinds import WORKFLOW_NAME
 from flowforge.workflows import repository
 from flowforge.workflows.errors import DocumentInvalidError, DraftChangedError, DraftNotFoundError, NameTakenError
 from flowforge.workflows.models import DraftRow, WorkflowRow
+from flowforge.workflows.overrides import apply_document
 from flowforge.workflows.reading import find_row, summarise
 from flowforge.workflows.types import CheckDocument, Checked, Draft, Pushed, Source
-from flowforge.workflows.views import plain_labels, plain_text, read_source
+from flowforge.workflows.views import read_source
 
 
 async def push_draft(
@@ -40,19 +42,19 @@ async def push_draft(
     checked = check(source)
     if checked.errors and not allow_faults:
         raise DocumentInvalidError("The document", checked.errors)
-    name = _read_name(checked)
+    name = read_name(checked)
     row = await repository.find_workflow(session, workspace_id, name, is_locked=True)
     is_new = row is None
     if row is None:
-        row = await _create(session, actor, workspace_id, name, at_ms)
+        row = await create_row(session, actor, workspace_id, name, at_ms=at_ms)
     draft = await repository.find_draft(session, workspace_id, row.id)
     if if_match is not None and (draft is None or draft.etag != if_match):
         raise DraftChangedError(name)
     is_changed = await _is_changed(session, row, draft, source)
     if is_changed:
-        draft = _write(session, actor, row, draft, source, at_ms)
+        draft = write_draft(session, actor, row, draft, source, at_ms=at_ms)
     if row.current_version is None:
-        describe(row, checked)
+        apply_document(row, checked.document or {})
     await session.flush()
     etag = draft.etag if draft is not None else digest(source.data)
     return Pushed(await summarise(session, row), etag, is_new, is_changed, checked.errors, checked.warnings)
@@ -68,28 +70,38 @@ async def get_draft(session: AsyncSession, workspace_id: str, subject: str, *, c
     draft = await repository.find_draft(session, workspace_id, row.id)
     if draft is None:
         raise DraftNotFoundError(row.name)
-    source = read_source(draft)
-    faults = check(source).errors
-    return Draft(row.id, source, draft.etag, draft.based_on, faults, draft.updated_at, draft.updated_by)
+    return read_draft(draft, check(read_source(draft)).errors)
 
 
-def describe(row: WorkflowRow, checked: Checked) -> None:
-    """Takes title, description and labels of the document into the workflow's row."""
-    document = checked.document or {}
-    row.title = plain_text(document.get("title"), row.name)
-    row.description = plain_text(document.get("description"))
-    row.labels = encode(dict(plain_labels(document.get("labels")))).decode()
+def read_draft(draft: DraftRow, faults: Sequence[Detail]) -> Draft:
+    return Draft(draft.workflow_id, read_source(draft), draft.etag, draft.based_on, faults, draft.updated_at, draft.updated_by)
 
 
-def _read_name(checked: Checked) -> str:
+def find_name(checked: Checked) -> str | None:
+    """The name in the document; None where it cannot be read or is none."""
     name = (checked.document or {}).get("name")
-    if isinstance(name, str) and re.fullmatch(WORKFLOW_NAME, name):
+    return name if isinstance(name, str) and re.fullmatch(WORKFLOW_NAME, name) else None
+
+
+def read_name(checked: Checked) -> str:
+    """The name in the document.
+
+    Raises:
+        DocumentInvalidError: it cannot be read, or is none.
+    """
+    name = find_name(checked)
+    if name is not None:
         return name
     message = "Even a draft needs a name that can be read: `name: order-intake`, small letters, digits and hyphens."
     raise DocumentInvalidError("The document", checked.errors or [Detail(field="name", message=message, code="name_invalid")])
 
 
-async def _create(session: AsyncSession, actor: str, workspace_id: str, name: str, at_ms: int) -> WorkflowRow:
+async def create_row(session: AsyncSession, actor: str, workspace_id: str, name: str, *, at_ms: int) -> WorkflowRow:
+    """The row of a new workflow.
+
+    Raises:
+        NameTakenError: there is one of that name.
+    """
     row = WorkflowRow(
         id=make_id("wf"),
         workspace_id=workspace_id,
@@ -120,7 +132,10 @@ async def _is_changed(session: AsyncSession, row: WorkflowRow, draft: DraftRow |
     return held != source
 
 
-def _write(session: AsyncSession, actor: str, row: WorkflowRow, draft: DraftRow | None, source: Source, at_ms: int) -> DraftRow:
+def write_draft(
+    session: AsyncSession, actor: str, row: WorkflowRow, draft: DraftRow | None, source: Source, *, at_ms: int
+) -> DraftRow:
+    """Makes the document the draft, in the place of the one that is there."""
     if draft is None:
         draft = DraftRow(workflow_id=row.id, based_on=row.current_version)
         session.add(draft)

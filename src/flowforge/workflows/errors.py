@@ -74,3 +74,34 @@ class OpenRunsError(ConflictError):
         runs = "1 open run" if open_runs == 1 else f"{open_runs} open runs"
         message = f"The workflow {name} has {runs}; wait for them, or delete with --force, which cancels them."
         super().__init__(message, _one("", message, "open_runs"))
+
+
+class NameFixedError(ValidationError):
+    """The document names another workflow than the one whose draft it is to be."""
+
+    def __init__(self, name: str, given: str) -> None:
+        message = f"The document names {given}, but this is {name}; a workflow that was published keeps its name."
+        super().__init__(message, _one("name", message, "name_fixed"))
+
+
+class DraftExistsError(ConflictError):
+    def __init__(self, name: str) -> None:
+        message = f"The workflow {name} has a draft already; publish or delete it first, or name it in If-Match to replace it."
+        super().__init__(message, _one("", message, "draft_exists"))
+
+
+class ReadOnlyFieldError(ValidationError):
+    """Fields that nobody sets."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        message = f"These cannot be set: {', '.join(names)}."
+        super().__init__(
+            message, [Detail(field=name, message=f"{name} cannot be set.", code="field_read_only") for name in names]
+        )
+
+
+class ContentError(ValidationError):
+    """A body whose fields do not fit together. `code`: the detail's."""
+
+    def __init__(self, field: str, message: str, code: str) -> None:
+        super().__init__(message, _one(field, message, code))

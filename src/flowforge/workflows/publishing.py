@@ -6,13 +6,16 @@ it is made. A definition that no version names is harmless; a version without de
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from flowforge.kit.border import encode, encode_canonical
+from flowforge.kit.border import encode_canonical
 from flowforge.workflows import repository
 from flowforge.workflows.errors import DocumentInvalidError, DraftChangedError, DraftNotFoundError, VersionNotFoundError
 from flowforge.workflows.models import VersionRow, WorkflowRow
-from flowforge.workflows.reading import find_row, lock_row, summarise
+from flowforge.workflows.overrides import apply_document
+from flowforge.workflows.ports import OnPublished
+from flowforge.workflows.reading import find_row, lock_row, summarise, touch
+from flowforge.workflows.switching import TriggerSwitch
 from flowforge.workflows.types import CheckDocument, Publication, Published
-from flowforge.workflows.views import plain_labels, plain_text, read_source, summarise_version
+from flowforge.workflows.views import read_source, summarise_version
 
 
 async def prepare_publication(session: AsyncSession, workspace_id: str, subject: str, *, check: CheckDocument) -> Publication:
@@ -37,17 +40,24 @@ async def prepare_publication(session: AsyncSession, workspace_id: str, subject:
         source=source,
         digest=checked.workflow.digest,
         definition=encode_canonical(checked.workflow.document),
-        title=plain_text(checked.document.get("title"), row.name),
-        description=plain_text(checked.document.get("description")),
-        labels=plain_labels(checked.document.get("labels")),
+        document=checked.document,
         warnings=checked.warnings,
     )
 
 
 async def publish(
-    session: AsyncSession, actor: str, workspace_id: str, publication: Publication, *, note: str, at_ms: int
+    session: AsyncSession,
+    actor: str,
+    workspace_id: str,
+    publication: Publication,
+    *,
+    note: str,
+    at_ms: int,
+    on_published: OnPublished | None = None,
 ) -> Published:
     """Makes the next version, the current one from now on, and ends the draft. A deprecated workflow takes runs again.
+
+    `on_published` sets the document's triggers live; without it those stay as they are.
 
     Raises:
         WorkflowNotFoundError: the workflow was deleted meanwhile.
@@ -69,17 +79,27 @@ async def publish(
     )
     session.add(version)
     await session.delete(draft)
-    row.title, row.description = publication.title, publication.description
-    row.labels = encode(dict(publication.labels)).decode()
+    apply_document(row, publication.document)
     _make_current(row, version.version, actor, at_ms)
     await session.flush()
+    if on_published is not None:
+        await on_published(session, actor, workspace_id, row.id, row.name, publication.document, at_ms)
     return Published(await summarise(session, row), summarise_version(version, row), publication.warnings)
 
 
 async def publish_again(
-    session: AsyncSession, actor: str, workspace_id: str, subject: str, version: int, *, at_ms: int
+    session: AsyncSession,
+    actor: str,
+    workspace_id: str,
+    subject: str,
+    version: int,
+    *,
+    at_ms: int,
+    switch: TriggerSwitch | None = None,
 ) -> Published:
     """Makes an earlier version the current one again, without a new number. A draft stays as it is.
+
+    `switch` sets the triggers of its document live; without it those stay as they are.
 
     Raises:
         WorkflowNotFoundError, VersionNotFoundError: there is no such workflow or version.
@@ -90,9 +110,11 @@ async def publish_again(
         raise VersionNotFoundError(row.name, version)
     _make_current(row, version, actor, at_ms)
     await session.flush()
+    if switch is not None:
+        await switch.turn_on(session, actor, row, found, at_ms=at_ms)
     return Published(await summarise(session, row), summarise_version(found, row), [])
 
 
 def _make_current(row: WorkflowRow, version: int, actor: str, at_ms: int) -> None:
     row.current_version, row.deprecated_at = version, None
-    row.updated_at, row.updated_by = at_ms, actor
+    touch(row, actor, at_ms)

@@ -37,6 +37,12 @@ async def lock_row(session: AsyncSession, workspace_id: str, subject: str) -> Wo
     return row
 
 
+def touch(row: WorkflowRow, actor: str, at_ms: int) -> None:
+    """Notes that somebody has changed the workflow itself, not only its draft."""
+    row.revision += 1
+    row.updated_at, row.updated_by = at_ms, actor
+
+
 async def summarise(session: AsyncSession, row: WorkflowRow) -> WorkflowSummary:
     return summarise_workflow(row, has_draft=await repository.has_draft(session, row.workspace_id, row.id))
 
@@ -46,7 +52,7 @@ async def list_workflows(
 ) -> tuple[list[WorkflowSummary], str | None]:
     """A page by name, and the name to go on after; None: there is no more."""
     rows = await repository.list_workflows(session, workspace_id, wanted)
-    drafted = await repository.list_drafted_ids(session, workspace_id)
+    drafted = await repository.list_drafted_ids(session, workspace_id, [row.id for row in rows])
     page = [summarise_workflow(row, has_draft=row.id in drafted) for row in rows[: wanted.limit]]
     return page, page[-1].name if len(rows) > wanted.limit else None
 
@@ -62,18 +68,21 @@ async def get_workflow(
     return await summarise(session, await find_row(session, workspace_id, subject, include_deleted=include_deleted))
 
 
-async def list_versions(session: AsyncSession, workspace_id: str, subject: str) -> list[VersionSummary]:
-    """The newest first.
+async def list_versions(
+    session: AsyncSession, workspace_id: str, subject: str, *, before: int | None = None, limit: int | None = None
+) -> list[VersionSummary]:
+    """The newest first; those with numbers below `before`, `limit` of them at most.
 
     Raises:
         WorkflowNotFoundError: there is no such workflow.
     """
     row = await find_row(session, workspace_id, subject)
-    return [summarise_version(version, row) for version in await repository.list_versions(session, workspace_id, row.id)]
+    found = await repository.list_versions(session, workspace_id, row.id, before=before, limit=limit)
+    return [summarise_version(version, row) for version in found]
 
 
-async def get_version_source(session: AsyncSession, workspace_id: str, subject: str, version: int) -> Source:
-    """The document of a version as it was published.
+async def get_version(session: AsyncSession, workspace_id: str, subject: str, version: int) -> tuple[VersionSummary, Source]:
+    """A version and its document as it was published.
 
     Raises:
         WorkflowNotFoundError, VersionNotFoundError: there is no such workflow or version.
@@ -82,7 +91,16 @@ async def get_version_source(session: AsyncSession, workspace_id: str, subject: 
     found = await repository.find_version(session, workspace_id, row.id, version)
     if found is None:
         raise VersionNotFoundError(row.name, version)
-    return read_source(found)
+    return summarise_version(found, row), read_source(found)
+
+
+async def get_version_source(session: AsyncSession, workspace_id: str, subject: str, version: int) -> Source:
+    """The document of a version as it was published.
+
+    Raises:
+        WorkflowNotFoundError, VersionNotFoundError: there is no such workflow or version.
+    """
+    return (await get_version(session, workspace_id, subject, version))[1]
 
 
 async def export_workflow(session: AsyncSession, workspace_id: str, subject: str, *, version: int | str | None = None) -> Source:

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import ColumnElement, ColumnExpressionArgument, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import defer
 
 from flowforge.kit.ids import is_id
-from flowforge.workflows.models import DraftRow, VersionRow, WorkflowRow
+from flowforge.workflows.models import DraftRow, VersionRow, WorkflowRow, WorkflowSetMemberRow
 from flowforge.workflows.types import NOT_DELETED_MS
 
 
@@ -51,10 +52,23 @@ async def list_workflows(session: AsyncSession, workspace_id: str, wanted: Workf
     return (await session.scalars(query.order_by(WorkflowRow.name, WorkflowRow.deleted_at.desc()).limit(wanted.limit + 1))).all()
 
 
-async def list_drafted_ids(session: AsyncSession, workspace_id: str) -> set[str]:
-    """Ids of the workflows that have a draft."""
+async def select_workflows(
+    session: AsyncSession,
+    workspace_id: str,
+    conditions: Sequence[ColumnElement[bool]],
+    order: Sequence[ColumnExpressionArgument[object]],
+    *,
+    limit: int,
+) -> Sequence[WorkflowRow]:
+    """At most `limit` of those that fulfil all conditions, deleted ones too."""
+    query = select(WorkflowRow).where(WorkflowRow.workspace_id == workspace_id, *conditions)
+    return (await session.scalars(query.order_by(*order).limit(limit))).all()
+
+
+async def list_drafted_ids(session: AsyncSession, workspace_id: str, ids: Sequence[str]) -> set[str]:
+    """Those of the workflows that have a draft."""
     query = select(DraftRow.workflow_id).join(WorkflowRow, WorkflowRow.id == DraftRow.workflow_id)
-    return set(await session.scalars(query.where(WorkflowRow.workspace_id == workspace_id)))
+    return set(await session.scalars(query.where(WorkflowRow.workspace_id == workspace_id, WorkflowRow.id.in_(ids))))
 
 
 async def has_draft(session: AsyncSession, workspace_id: str, workflow_id: str) -> bool:
@@ -75,17 +89,37 @@ async def delete_draft(session: AsyncSession, workspace_id: str, workflow_id: st
     await session.execute(delete(DraftRow).where(DraftRow.workflow_id.in_(own)))
 
 
+async def purge_workflow(session: AsyncSession, workspace_id: str, workflow_id: str) -> None:
+    """Takes the workflow away with all that hangs on it."""
+    own = select(WorkflowRow.id).where(WorkflowRow.workspace_id == workspace_id, WorkflowRow.id == workflow_id)
+    for table in (WorkflowSetMemberRow, DraftRow, VersionRow):
+        await session.execute(delete(table).where(table.workflow_id.in_(own)))
+    await session.execute(delete(WorkflowRow).where(WorkflowRow.workspace_id == workspace_id, WorkflowRow.id == workflow_id))
+
+
 async def find_version(session: AsyncSession, workspace_id: str, workflow_id: str, version: int) -> VersionRow | None:
     query = select(VersionRow).join(WorkflowRow, WorkflowRow.id == VersionRow.workflow_id)
     query = query.where(WorkflowRow.workspace_id == workspace_id, WorkflowRow.id == workflow_id, VersionRow.version == version)
     return (await session.scalars(query)).one_or_none()
 
 
-async def list_versions(session: AsyncSession, workspace_id: str, workflow_id: str) -> Sequence[VersionRow]:
-    """The newest first."""
+async def list_versions(
+    session: AsyncSession, workspace_id: str, workflow_id: str, *, before: int | None = None, limit: int | None = None
+) -> Sequence[VersionRow]:
+    """The newest first; those with numbers below `before`."""
+    query = select(VersionRow).join(WorkflowRow, WorkflowRow.id == VersionRow.workflow_id)
+    query = query.where(WorkflowRow.workspace_id == workspace_id, WorkflowRow.id == workflow_id).limit(limit)
+    query = query.options(defer(VersionRow.source))
+    if before is not None:
+        query = query.where(VersionRow.version < before)
+    return (await session.scalars(query.order_by(VersionRow.version.desc()))).all()
+
+
+async def list_versions_with_source(session: AsyncSession, workspace_id: str, workflow_id: str) -> Sequence[VersionRow]:
+    """All of them with their documents, the oldest first."""
     query = select(VersionRow).join(WorkflowRow, WorkflowRow.id == VersionRow.workflow_id)
     query = query.where(WorkflowRow.workspace_id == workspace_id, WorkflowRow.id == workflow_id)
-    return (await session.scalars(query.order_by(VersionRow.version.desc()))).all()
+    return (await session.scalars(query.order_by(VersionRow.version))).all()
 
 
 async def find_latest_number(session: AsyncSession, workspace_id: str, workflow_id: str) -> int:

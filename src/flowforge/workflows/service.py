@@ -3,6 +3,7 @@
 from flowforge.workflows.comparing import compare_versions
 from flowforge.workflows.deleting import delete_workflow, deprecate_workflow, restore_workflow
 from flowforge.workflows.drafts import get_draft, push_draft
+from flowforge.workflows.placing import find_project_of, list_ids_in_projects
 from flowforge.workflows.publishing import prepare_publication, publish, publish_again
 from flowforge.workflows.reading import export_workflow, get_version_source, get_workflow, list_versions, list_workflows
 from flowforge.workflows.repository import WorkflowFilter
@@ -14,9 +15,11 @@ __all__ = [
     "delete_workflow",
     "deprecate_workflow",
     "export_workflow",
+    "find_project_of",
     "get_draft",
     "get_version_source",
     "get_workflow",
+    "list_ids_in_projects",
     "list_versions",
     "list_workflows",
     "prepare_publication",

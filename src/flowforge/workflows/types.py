@@ -29,10 +29,20 @@ class Checked:
     workflow: Workflow | None
     errors: Sequence[Detail]
     warnings: Sequence[Detail]
+    metadata: JsonObject | None = None
+    """How large and tangled it is; None where it was not understood at all."""
 
 
 CheckDocument = Callable[[Source], Checked]
 """Reads and compiles a document; made where the operations that are installed are known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewed:
+    """A document as somebody sent it, and what is wrong with it."""
+
+    source: Source
+    checked: Checked
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +66,8 @@ class WorkflowSummary:
     updated_by: str
     deprecated_at_ms: int | None
     deleted_at_ms: int | None
+    project_id: str | None = None
+    revision: int = 1
 
     @property
     def status(self) -> str:
@@ -122,9 +134,27 @@ class Publication:
     source: Source
     digest: str
     definition: bytes
-    title: str
-    description: str
-    labels: Mapping[str, str]
+    document: JsonObject
+    warnings: Sequence[Detail]
+
+
+@dataclass(frozen=True, slots=True)
+class RecentRun:
+    """A run as the list of workflows shows it."""
+
+    id: str
+    status: str
+    started_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What saving a draft did. `is_new`: there was none; `before` its etag then, None where there was none."""
+
+    workflow: WorkflowSummary
+    draft: Draft
+    is_new: bool
+    before: str | None
     warnings: Sequence[Detail]
 
 

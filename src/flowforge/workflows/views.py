@@ -28,6 +28,8 @@ def summarise_workflow(row: WorkflowRow, *, has_draft: bool) -> WorkflowSummary:
         updated_by=row.updated_by,
         deprecated_at_ms=row.deprecated_at,
         deleted_at_ms=None if row.deleted_at == NOT_DELETED_MS else row.deleted_at,
+        project_id=row.project_id,
+        revision=row.revision,
     )
 
 

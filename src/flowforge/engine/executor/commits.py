@@ -40,6 +40,10 @@ class Item:
     done: Callable[[TurnResult], None]
 
 
+def _always() -> bool:
+    return True
+
+
 class Committer:
     """The only way to the store. One thing happens there at a time, turns in the order of their submission.
 
@@ -65,6 +69,8 @@ class Committer:
         self._stall_s = 0.0
         self._idle = asyncio.Event()
         self._idle.set()
+        self.may_be_inline: Callable[[], bool] = _always
+        """Asked before a commit in the loop itself, where those are made at all."""
         self.stalled_since_s: float | None = None
         self.stall_cause: StorageError | None = None
 
@@ -106,7 +112,7 @@ class Committer:
         self._is_committing = True
         turns = [item.turn for item in items]
         is_fast = self._commits_inline and self._sync_s < _INLINE_SYNC_MAX_S and not self.is_stalled
-        if is_fast and len(items) <= _INLINE_TURNS_MAX and self._calls == 0:
+        if is_fast and len(items) <= _INLINE_TURNS_MAX and self._calls == 0 and self.may_be_inline():
             future: Future[Sequence[TurnResult]] = Future()
             try:
                 future.set_result(self._timed(turns))

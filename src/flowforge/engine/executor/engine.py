@@ -30,7 +30,7 @@ from flowforge.engine.machine.contexts import BlobNeeded
 from flowforge.engine.machine.state import let_go
 from flowforge.engine.machine.work import Abort, Acquire, DropJob, Effect, LookBack, Work
 from flowforge.engine.ports import Doorbell, Silence, Vault, Versions
-from flowforge.engine.store import Delivery, LogLine, NewMail, Store, Turn, TurnResult, Verdict
+from flowforge.engine.store import Delivery, LogLine, NewMail, NewRun, Store, Turn, TurnResult, Verdict
 from flowforge.engine.why import run_status
 from flowforge.kit.clock import Clock
 from flowforge.kit.crashpoint import crashpoint
@@ -66,15 +66,21 @@ class EngineParts:
     doorbell: Doorbell = field(default_factory=Silence)
     on_outbox: Callable[[], None] = lambda: None
     """Called in the loop when events for the outside are durable."""
+    may_commit_inline: Callable[[], bool] = lambda: True
+    """Asked before a commit in the loop itself: not while a session of that loop writes to the same SQLite, both would wait for ever."""
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A start that is durable. `verdict`: done, queued (its limit is full) or duplicate (the run was there)."""
+    """A start that is durable. `verdict`: done, queued (its limit is full) or duplicate (the run was there).
+
+    `born`: the run as it began; None where it was there before.
+    """
 
     run_id: str
     run_no: int
     verdict: Verdict
+    born: NewRun | None = None
 
 
 class Engine:
@@ -100,6 +106,7 @@ class Engine:
         self.loop = asyncio.get_running_loop()
         self.store = parts.store
         self.committer = Committer(self.store, parts.clock, parts.metrics, commits_inline=settings.commits_inline)
+        self.committer.may_be_inline = parts.may_commit_inline
         heavy = HeavyPool(parts.heavy_loader, settings.limits, parts.heavy_services)
         ports = AttemptPorts(
             parts.registry, parts.vault, parts.masker, parts.services, parts.clock, heavy, parts.metrics, parts.tracing
@@ -231,7 +238,8 @@ class Engine:
             OverloadedError: more turns wait for the database than it may be behind.
         """
         result, new_run = await self._starter.start(request)
-        return Started(result.run_id or new_run.id, result.run_no or new_run.no, result.verdict)
+        born = None if result.verdict is Verdict.DUPLICATE else new_run
+        return Started(result.run_id or new_run.id, result.run_no or new_run.no, result.verdict, born)
 
     def be_born(self, live: LiveRun, sheet: TurnSheet, dress: Callable[[Turn], None], told: Callable[[TurnResult], None]) -> None:
         """A run that starts here begins with its first turn."""

@@ -55,10 +55,12 @@ class Starter:
             variables = await engine.parts.vault.read_variables(request.workspace_id, program.workflow.variables)
         at = engine.parts.clock.now_ms()
         no, run_id = engine.allocate_no(), make_id("run")
-        birth = make_root(replace(request, input=value), program.workflow, variables, no=no, run_id=run_id, at=at)
+        if value is not request.input:
+            request = replace(request, input=value)
+        birth = make_root(request, program.workflow, variables, no=no, run_id=run_id, at=at)
         outbox = list_birth_events(birth.started, at) if engine.settings.writes_outbox else ()
         owner = engine.worker if engine.intake.has_room() else None
-        new_run = replace(birth.new_run, owner=owner, outbox=outbox)
+        new_run = birth.new_run if owner is None and not outbox else replace(birth.new_run, owner=owner, outbox=outbox)
         engine.intake.adopt(no)
         future: asyncio.Future[TurnResult] = engine.loop.create_future()
         self._submit(program, birth, new_run, future.set_result)

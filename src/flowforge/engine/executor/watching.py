@@ -26,6 +26,14 @@ class Watch:
     def listen(self, run_no: int, listener: Listener) -> None:
         self._listeners.setdefault(run_no, []).append(listener)
 
+    def leave(self, run_no: int, listener: Listener) -> None:
+        """The listener hears nothing more; one that was never there is none."""
+        listeners = self._listeners.get(run_no, [])
+        if listener in listeners:
+            listeners.remove(listener)
+        if not listeners:
+            self._listeners.pop(run_no, None)
+
     def tell(self, run_no: int, seq: int, at: int, events: Sequence[Event]) -> None:
         for listener in self._listeners.get(run_no, ()):
             listener(seq, at, events)

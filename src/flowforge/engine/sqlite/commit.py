@@ -28,21 +28,24 @@ _DROP_WAIT = "DELETE FROM waits WHERE run_no=? AND key=?"
 _LOG = "INSERT INTO step_logs(run_no, at, level, step, attempt, message, fields)"
 _BLOB = "INSERT OR IGNORE INTO run_blobs(run_no, blob) SELECT r.no, v.column2 FROM ("
 _BLOB_OF_RUN = ") AS v JOIN runs r ON r.no=v.column1"
-_OUTBOX = "INSERT INTO outbox(workspace_id, aggregate_type, aggregate_id, event_type, payload, traceparent, created_at, due_at)"
+_OUTBOX = """INSERT INTO outbox(workspace_id, aggregate_type, aggregate_id, event_type, payload, traceparent, created_at, due_at,
+ published_at)"""
 _CONTENT_FAULTS: Final = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
 _VALUE_FAULTS: Final = (OverflowError, UnicodeError)
 _DONE: Final = TurnResult(Verdict.DONE)
 
 
-def commit_turns(connection: sqlite3.Connection, turns: Sequence[Turn], now: int) -> Sequence[TurnResult]:
-    """Stores the turns. See `Store.commit`."""
+def commit_turns(
+    connection: sqlite3.Connection, turns: Sequence[Turn], now: int, *, tells_outbox: bool = False
+) -> Sequence[TurnResult]:
+    """Stores the turns. See `Store.commit`. `tells_outbox`: events for the outside count as published as they are stored."""
     try:
         with transaction(connection):
-            results = _Batch(connection, now).store(turns)
+            results = _Batch(connection, now, tells_outbox).store(turns)
             _reach_commit(turns)
     except (*_CONTENT_FAULTS, *_VALUE_FAULTS):
         with transaction(connection):
-            results = _store_alone(connection, turns, now)
+            results = _store_alone(connection, turns, now, tells_outbox=tells_outbox)
             _reach_commit(turns)
     crashpoint("CP10b")
     if any(turn.start is not None for turn in turns):
@@ -64,6 +67,7 @@ class _Batch:
 
     connection: sqlite3.Connection
     now: int
+    tells_outbox: bool = False
     blocked: dict[int, TurnResult] = field(default_factory=dict[int, TurnResult])
     """Runs of which a turn was refused: those behind it are too."""
     told: list[NewMail] = field(default_factory=list[NewMail])
@@ -121,11 +125,9 @@ class _Batch:
         write_rows(self.connection, _LOG, logs)
         write_rows(self.connection, _BLOB, [blob for turn in turns for blob in turn.blobs], _BLOB_OF_RUN)
         self.told = change_jobs(self.connection, turns)
-        write_rows(
-            self.connection,
-            _OUTBOX,
-            [_outbox_row(event) for event in (*births.outbox, *(event for turn in turns for event in turn.outbox))],
-        )
+        events = [*births.outbox, *(event for turn in turns for event in turn.outbox)]
+        if events:
+            write_rows(self.connection, _OUTBOX, [_outbox_row(event, self.now if self.tells_outbox else None) for event in events])
 
     def _end(self, turns: Sequence[Turn], displacing: Sequence[NewMail], suspects: set[int]) -> None:
         for_keys(self.connection, _PROGRESS, suspects)
@@ -152,9 +154,10 @@ class _Batch:
             self.connection.execute(_WAIT, values)
 
 
-def _outbox_row(event: NewOutboxEvent) -> Row:
+def _outbox_row(event: NewOutboxEvent, published_at: int | None) -> Row:
     about = (event.workspace_id, event.aggregate_type, event.aggregate_id, event.event_type)
-    return (*about, event.payload.decode(), event.traceparent, event.at, event.at)
+    due_at = event.at if published_at is None else None
+    return (*about, event.payload.decode(), event.traceparent, event.at, due_at, published_at)
 
 
 def _bear_children(turn: Turn, births: Births) -> TurnResult:
@@ -163,8 +166,8 @@ def _bear_children(turn: Turn, births: Births) -> TurnResult:
     return TurnResult(Verdict.DONE, children=tuple(births.add(child, may_reject=False).verdict for child in turn.children))
 
 
-def _store_alone(connection: sqlite3.Connection, turns: Sequence[Turn], now: int) -> list[TurnResult]:
-    batch = _Batch(connection, now)
+def _store_alone(connection: sqlite3.Connection, turns: Sequence[Turn], now: int, *, tells_outbox: bool) -> list[TurnResult]:
+    batch = _Batch(connection, now, tells_outbox)
     return [_store_one(connection, batch, turn) for turn in turns]
 
 

@@ -83,6 +83,8 @@ class SqliteStore:
         self._beat_lock = threading.Lock()
         self._turns = WorkspaceTurns[Group]()
         self._job_turns = AllJobTurns()
+        self.tells_outbox = False
+        """Events for the outside count as published as they are stored: the process that stores them tells whoever listens."""
         self._data_version: int = -1
         self._has_own_changes = True
 
@@ -111,7 +113,7 @@ class SqliteStore:
             return list_alive(db)
 
     def commit(self, turns: Sequence[Turn]) -> Sequence[TurnResult]:
-        results = self._write(lambda db, now: commit_turns(db, turns, now))
+        results = self._write(lambda db, now: commit_turns(db, turns, now, tells_outbox=self.tells_outbox))
         self._has_own_changes = self._has_own_changes or any(turn.mails or turn.start or turn.children for turn in turns)
         return results
 

@@ -40,7 +40,8 @@ class RootGroup(LazyGroup):
         "init": LazyCommand(f"{_COMMANDS}.init", "Make a folder with a first workflow, ready for your editor."),
         "validate": LazyCommand(f"{_COMMANDS}.validate", "Check workflow files: all faults at once, with line and column."),
         "run": LazyCommand(f"{_COMMANDS}.run", "Run a workflow file, or a published workflow by its name."),
-        "up": LazyCommand(f"{_COMMANDS}.up", "Run the engine on the data folder until it is told to stop."),
+        "up": LazyCommand(f"{_COMMANDS}.up", "Run the engine and the server on the data folder until they are told to stop."),
+        "serve": LazyCommand(f"{_COMMANDS}.serve", "A server of a cluster: the API, without an engine."),
         "worker": LazyCommand(f"{_COMMANDS}.worker", "A worker of a cluster: carries runs on, and makes the jobs of its queues."),
         "scheduler": LazyCommand(
             f"{_COMMANDS}.scheduler", "A scheduler of a cluster: finds dead workers, due runs, what is stuck, what is old."
@@ -59,6 +60,14 @@ class RootGroup(LazyGroup):
         "settings": LazyCommand(f"{_COMMANDS}.settings", "All settings: value, origin, meaning."),
         "doctor": LazyCommand(f"{_COMMANDS}.doctor", "Say what is wrong with this machine, and how to mend it."),
         "db": LazyCommand(f"{_COMMANDS}.db", "The database: upgrade, check, roll back, copy to another."),
+        "users": LazyCommand(f"{_COMMANDS}.users", "People: make, list, disable, let in."),
+        "keys": LazyCommand(f"{_COMMANDS}.keys", "API keys of the workspace."),
+        "login": LazyCommand(f"{_COMMANDS}.login", "Sign in to a server."),
+        "roles": LazyCommand(f"{_COMMANDS}.roles", "Roles: which there are, who has them; give and take them."),
+        "access": LazyCommand(f"{_COMMANDS}.access", "Who may do what, and why."),
+        "audit": LazyCommand(f"{_COMMANDS}.audit", "Who did what: list, export, verify, also offline."),
+        "export": LazyCommand(f"{_COMMANDS}.export", "The workspace's configuration as one file, without secrets."),
+        "import": LazyCommand(f"{_COMMANDS}.import_", "Bring in what another installation exported."),
         "backup": LazyCommand(f"{_COMMANDS}.backup", "Back up the database and files into one file, while work goes on."),
         "restore": LazyCommand(f"{_COMMANDS}.restore", "Bring a backup back."),
     }

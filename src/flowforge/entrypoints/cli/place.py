@@ -1,7 +1,7 @@
 """A data folder, as a command uses it: sessions without a loop in sight, committed here and nowhere else."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -37,6 +37,10 @@ class Place:
     def write(self, work: Callable[[AsyncSession], Awaitable[ResultT]]) -> ResultT:
         """Does the work in one transaction, which is committed when it returns and rolled back when it raises."""
         return self._runner.run(self._write(work))
+
+    def run(self, work: Coroutine[object, object, ResultT]) -> ResultT:
+        """What opens its sessions itself."""
+        return self._runner.run(work)
 
     async def _read(self, work: Callable[[AsyncSession], Awaitable[ResultT]]) -> ResultT:
         async with self.installation.database.read() as session:

@@ -4,7 +4,7 @@ What a driver raises leaves them as one of the tree of errors (`errors`), but fo
 DataError) and statements that are wrong: those are for the caller to judge.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any, Final
 
@@ -24,9 +24,20 @@ POOL_TIMEOUT_S: Final = 5.0
 _POOL: Final = 5
 _RECYCLE_S: Final = 1_800
 _IS_WRITER: Final = "flowforge_writer"
+_IS_COUNTED: Final = "flowforge_counted"
 _CALLERS: Final = frozenset({None, FaultKind.CONTENT, FaultKind.OURS})
 
 Sessions = async_sessionmaker[AsyncSession]
+
+
+@dataclass(slots=True)
+class Writing:
+    """How many transactions of `write` sessions are open now. Kept for SQLite only, of which there is one writer at a time."""
+
+    count: int = 0
+
+    def is_going_on(self) -> bool:
+        return self.count > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +52,7 @@ class Database:
     write: Sessions
     replica: Sessions
     replica_engine: AsyncEngine | None = None
+    writing: Writing = field(default_factory=Writing)
 
     async def close(self) -> None:
         await self.engine.dispose()
@@ -64,6 +76,9 @@ def open_sessions(
         DriverMissingError: the extra with the driver is not installed.
     """
     engine = _make_engine(url, pool, pool_timeout_s)
+    writing = Writing()
+    if url.kind is DatabaseKind.SQLITE:
+        _count_writing(engine, writing)
     replica = None if read_url is None else _make_engine(read_url, pool, pool_timeout_s)
     read = async_sessionmaker(engine, expire_on_commit=False)
     return Database(
@@ -72,7 +87,24 @@ def open_sessions(
         write=async_sessionmaker(engine.execution_options(**{_IS_WRITER: True}), expire_on_commit=False),
         replica=read if replica is None else async_sessionmaker(replica, expire_on_commit=False),
         replica_engine=replica,
+        writing=writing,
     )
+
+
+def _count_writing(engine: AsyncEngine, writing: Writing) -> None:
+    """From before a transaction begins until its connection is back in the pool: whoever sees none may write without waiting."""
+
+    def begin(connection: Connection) -> None:
+        if connection.get_execution_options().get(_IS_WRITER, False) and not connection.info.get(_IS_COUNTED):
+            connection.info[_IS_COUNTED] = True
+            writing.count += 1
+
+    def end(_connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
+        if record.info.pop(_IS_COUNTED, False):
+            writing.count -= 1
+
+    event.listen(engine.sync_engine, "begin", begin, insert=True)
+    event.listen(engine.sync_engine, "checkin", end)
 
 
 def _make_engine(url: DatabaseUrl, pool: int, pool_timeout_s: float) -> AsyncEngine:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import socket
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from functools import lru_cache
 from typing import Annotated, Final
@@ -65,7 +65,11 @@ async def _serve(frame: Frame, settings: Settings, name: str) -> None:
 
 
 async def _schedule(frame: Frame, role: Role, installation: Installation, name: str) -> None:
-    async with open_relay(installation, role.metrics), open_scheduler(role, installation, name) as opened:
+    async with (
+        open_relay(installation, role.metrics),
+        open_scheduler(role, installation, name) as opened,
+        open_domain_duties(role, installation, name, lambda: opened.is_leader),
+    ):
         role.log.describe_process = lambda: {"role": SCHEDULER_ROLE, "worker": opened.worker}
         role.pages.add(_check_scheduler(opened, role.settings.expiry_ms))
         role.pages.stage = Stage.READY
@@ -76,6 +80,31 @@ async def _schedule(frame: Frame, role: Role, installation: Installation, name: 
         await role.stop.wait()
         role.pages.stage = Stage.CLOSING
     logger.info("The scheduler has left.")
+
+
+@asynccontextmanager
+async def open_domain_duties(
+    role: Role, installation: Installation, name: str, may_work: Callable[[], bool]
+) -> AsyncGenerator[None]:
+    """What the domains want done (triggers, letters, deliveries), by the elected one, each in a loop of its own: some take long.
+
+    Raises:
+        StorageError: the database cannot be used.
+    """
+    # The domains come with the whole server, which a scheduler that is asked for its help needs not load.
+    from flowforge.entrypoints.server.cluster_ground import open_ground
+    from flowforge.entrypoints.server.domains import make_domains
+    from flowforge.entrypoints.server.serving import run_duties
+    from flowforge.entrypoints.services import Services
+
+    async with open_ground(role, installation, SCHEDULER_ROLE, name) as ground:
+        services = Services(installation)
+        try:
+            domains = make_domains(ground, services)
+            async with run_duties(domains, [*domains.duties], may_work), run_duties(domains, [*domains.own_duties]):
+                yield
+        finally:
+            await services.aclose()
 
 
 def _check_scheduler(opened: Scheduler, expiry_ms: int) -> HealthCheck:

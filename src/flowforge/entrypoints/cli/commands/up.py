@@ -1,11 +1,15 @@
 """`flowforge up`."""
 
 import asyncio
+import socket
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from importlib.resources import files
 from typing import Annotated, Final
 
 import typer
+import uvloop
 
 from flowforge.engine.births import StartRequest
 from flowforge.engine.executor import Engine
@@ -15,9 +19,14 @@ from flowforge.entrypoints.cli.failures import CommandFailedError, UsageError
 from flowforge.entrypoints.cli.frame import Frame, frame_of
 from flowforge.entrypoints.cli.starting import pin_target
 from flowforge.entrypoints.running import log_to_folder, open_engine
+from flowforge.entrypoints.server.address import tell_address
+from flowforge.entrypoints.server.listening import open_listener
+from flowforge.entrypoints.server.serving import OpenServer, open_embedded, prepare_embedded
 from flowforge.entrypoints.wiring import Installation, open_installation
+from flowforge.identity.service import make_sign_in_link
 from flowforge.kit.ids import DEFAULT_WORKSPACE_ID
 from flowforge.kit.masking import Masker
+from flowforge.kit.settings import Settings
 from flowforge.language.reading.document_reader import DocumentFormat
 from flowforge.runs.history import History
 from flowforge.runs.service import RunFilter, list_finished_runs, list_runs
@@ -42,46 +51,90 @@ def up(
     has_sample: Annotated[
         bool, typer.Option("--sample/--no-sample", help="Run the sample workflow on a new data folder.")
     ] = True,
+    has_server: Annotated[bool, typer.Option("--server/--no-server", help="Serve the API.")] = True,
+    host: Annotated[str | None, typer.Option("--host", help="The address to listen on; else HOST.", show_default=False)] = None,
+    port: Annotated[
+        int | None,
+        typer.Option("--port", min=0, max=65_535, help="The port; 0 takes any free one; else PORT.", show_default=False),
+    ] = None,
 ) -> None:
-    """Run the engine on the data folder until it is told to stop.
+    """Run the engine and the server on the data folder until they are told to stop.
 
-    It takes up all open runs, those of dead workers too. A new data folder gets a sample workflow, which is run once. Ctrl-C or SIGTERM
-    ends it in order: steps in flight get SHUTDOWN_GRACE. Where DATABASE_URL is set, `worker` and `scheduler` do this.
+    They take up all open runs, those of dead workers too, and serve the API on HOST and PORT; the link that is printed signs in, once. A
+    new data folder gets a sample workflow, which is run once. Ctrl-C or SIGTERM ends it in order: steps in flight get SHUTDOWN_GRACE. Where
+    DATABASE_URL is set, `serve`, `worker` and `scheduler` do this.
     """
     frame = frame_of(ctx)
-    settings = frame.load_settings()
+    settings = choose_address(frame.load_settings(), host, port)
     if settings.database_url is not None:
         raise UsageError(
-            "`flowforge up` works on a data folder, and DATABASE_URL names a database that many share: start `flowforge worker` and "
-            "`flowforge scheduler`, or unset DATABASE_URL."
+            "`flowforge up` works on a data folder, and DATABASE_URL names a database that many share: start `flowforge serve`, "
+            "`flowforge worker` and `flowforge scheduler`, or unset DATABASE_URL."
         )
+    listener = open_listener(settings.host, settings.port) if has_server and not is_once else None
+    if listener is not None:
+        settings = settings.model_copy(update={"port": listener.getsockname()[1]})
     installation = open_installation(settings)
-    code = asyncio.run(_serve(frame, installation, is_once=is_once, has_sample=has_sample))
+    task = Task(frame, installation, listener, is_once=is_once, has_sample=has_sample)
+    with asyncio.Runner(loop_factory=None if listener is None else uvloop.new_event_loop) as runner:
+        code = runner.run(_serve(task))
     if code is not ExitCode.SUCCESS:
         raise CommandFailedError(code)
 
 
-async def _serve(frame: Frame, installation: Installation, *, is_once: bool, has_sample: bool) -> ExitCode:
+def choose_address(settings: Settings, host: str | None, port: int | None) -> Settings:
+    """The settings, with what the command line says of the address."""
+    told = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    return settings.model_copy(update=told) if told else settings
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What the command is to do. `listener` None: no server."""
+
+    frame: Frame
+    installation: Installation
+    listener: socket.socket | None
+    is_once: bool
+    has_sample: bool
+
+
+async def _serve(task: Task) -> ExitCode:
     masker = Masker()
     stop = asyncio.Event()
     try:
-        with log_to_folder(installation, masker), stopping(stop.set):
-            return await _run_engine(frame, installation, masker, stop, is_once=is_once, has_sample=has_sample)
+        with log_to_folder(task.installation, masker), stopping(stop.set):
+            return await _run_engine(task, masker, stop)
     finally:
-        await installation.aclose()
+        await task.installation.aclose()
 
 
-async def _run_engine(
-    frame: Frame, installation: Installation, masker: Masker, stop: asyncio.Event, *, is_once: bool, has_sample: bool
-) -> ExitCode:
+async def _run_engine(task: Task, masker: Masker, stop: asyncio.Event) -> ExitCode:
+    installation = task.installation
     grace_ms = installation.settings.shutdown_grace_ms
-    async with open_engine(installation, name="up", takes_all=True, grace_ms=grace_ms, masker=masker) as engine:
+    tail, part = prepare_embedded(installation) if task.listener is not None else (None, None)
+    async with (
+        open_engine(installation, name="up", takes_all=True, grace_ms=grace_ms, masker=masker, part=part) as engine,
+        AsyncExitStack() as stack,
+    ):
+        if task.listener is not None and tail is not None:
+            server = await stack.enter_async_context(open_embedded(installation, engine, tail, task.listener))
+            stack.enter_context(tell_address(installation.folder, server.address))
+            await _tell_sign_in(task, server)
         code = ExitCode.SUCCESS
-        if has_sample and await _is_new(installation):
-            code = await _run_sample(frame, installation, engine)
-        if not is_once:
-            await _stay(frame, installation, stop)
+        if task.has_sample and await _is_new(installation):
+            code = await _run_sample(task.frame, installation, engine)
+        if not task.is_once:
+            await _stay(task.frame, installation, stop)
         return code
+
+
+async def _tell_sign_in(task: Task, server: OpenServer) -> None:
+    """Where the server is, and the link by which whoever has the data folder signs in."""
+    installation = task.installation
+    async with installation.database.write.begin() as session:
+        link = await make_sign_in_link(session, installation.settings, now_ms=installation.clock.now_ms())
+    task.frame.output.say(f"The server is on http://{server.address}; sign in once, within 10 minutes, by {link}")
 
 
 async def _is_new(installation: Installation) -> bool:
@@ -92,7 +145,7 @@ async def _is_new(installation: Installation) -> bool:
 
 async def _run_sample(frame: Frame, installation: Installation, engine: Engine) -> ExitCode:
     frame.output.say("A new data folder: running the sample workflow once.")
-    await publish_sample(installation)
+    await publish_sample(installation, engine)
     pinned = await pin_target(installation, SAMPLE, None)
     request = StartRequest(
         workspace_id=DEFAULT_WORKSPACE_ID,
@@ -108,7 +161,7 @@ async def _run_sample(frame: Frame, installation: Installation, engine: Engine) 
     return exit_code_of_status(status)
 
 
-async def publish_sample(installation: Installation) -> None:
+async def publish_sample(installation: Installation, engine: Engine) -> None:
     """Puts the sample among the workflows, as a person would: pushed and published."""
     data = files("flowforge.entrypoints").joinpath("samples", f"{SAMPLE}.yaml").read_bytes()
     check, at_ms = installation.check_source, installation.clock.now_ms()
@@ -120,7 +173,8 @@ async def publish_sample(installation: Installation) -> None:
         return
     async with installation.database.read() as session:
         publication = await prepare_publication(session, DEFAULT_WORKSPACE_ID, SAMPLE, check=check)
-    installation.store.define(publication.digest, publication.definition)
+    # In the writer's thread: a duty of the server may be in a transaction of its own now, and could never end it if the loop waited here.
+    await engine.committer.call(installation.store.define, publication.digest, publication.definition)
     async with sessions.begin() as session:
         await publish(session, _ACTOR, DEFAULT_WORKSPACE_ID, publication, note="The sample", at_ms=at_ms)
 

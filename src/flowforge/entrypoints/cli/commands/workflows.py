@@ -22,6 +22,7 @@ from flowforge.entrypoints.cli.commands.workflow_views import (
 from flowforge.entrypoints.cli.failures import UsageError, format_detail
 from flowforge.entrypoints.cli.frame import ACTOR, Frame, frame_of
 from flowforge.entrypoints.cli.place import Place, open_place
+from flowforge.entrypoints.triggering import make_trigger_switch
 from flowforge.kit.errors import Detail
 from flowforge.runs.service import list_open_runs
 from flowforge.workflows.service import (
@@ -137,7 +138,15 @@ def publish_(
             published = _publish_draft(place, subject, note)
         else:
             published = place.write(
-                lambda session: publish_again(session, ACTOR, place.workspace_id, subject, version, at_ms=place.now_ms)
+                lambda session: publish_again(
+                    session,
+                    ACTOR,
+                    place.workspace_id,
+                    subject,
+                    version,
+                    at_ms=place.now_ms,
+                    switch=make_trigger_switch(place.installation),
+                )
             )
     _tell_published(frame, published)
 
@@ -146,7 +155,12 @@ def _publish_draft(place: Place, subject: str, note: str) -> Published:
     check = place.installation.check_source
     publication = place.read(lambda session: prepare_publication(session, place.workspace_id, subject, check=check))
     place.installation.store.define(publication.digest, publication.definition)
-    return place.write(lambda session: publish(session, ACTOR, place.workspace_id, publication, note=note, at_ms=place.now_ms))
+    on_published = make_trigger_switch(place.installation).on_published
+    return place.write(
+        lambda session: publish(
+            session, ACTOR, place.workspace_id, publication, note=note, at_ms=place.now_ms, on_published=on_published
+        )
+    )
 
 
 def _tell_published(frame: Frame, published: Published) -> None:
@@ -266,7 +280,14 @@ def deprecate(ctx: typer.Context, subject: Subject) -> None:
     frame = frame_of(ctx)
     with open_place(frame) as place:
         workflow = place.write(
-            lambda session: deprecate_workflow(session, ACTOR, place.workspace_id, subject, at_ms=place.now_ms)
+            lambda session: deprecate_workflow(
+                session,
+                ACTOR,
+                place.workspace_id,
+                subject,
+                at_ms=place.now_ms,
+                switch=make_trigger_switch(place.installation),
+            )
         )
     frame.output.confirm(f"{workflow.name} is deprecated.", describe_workflow(workflow))
 
@@ -292,6 +313,7 @@ def delete(
                 open_runs=len(open_runs),
                 at_ms=place.now_ms,
                 is_forced=is_forced,
+                switch=make_trigger_switch(place.installation),
             )
         )
         reason = b'{"reason":"Its workflow was deleted."}'
@@ -308,5 +330,14 @@ def restore(ctx: typer.Context, subject: Subject) -> None:
     """Bring back a deleted workflow: by id, or the one of that name that was deleted last."""
     frame = frame_of(ctx)
     with open_place(frame) as place:
-        workflow = place.write(lambda session: restore_workflow(session, ACTOR, place.workspace_id, subject, at_ms=place.now_ms))
+        workflow = place.write(
+            lambda session: restore_workflow(
+                session,
+                ACTOR,
+                place.workspace_id,
+                subject,
+                at_ms=place.now_ms,
+                switch=make_trigger_switch(place.installation),
+            )
+        )
     frame.output.confirm(f"{workflow.name} is back.", describe_workflow(workflow))

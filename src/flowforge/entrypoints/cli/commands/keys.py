@@ -1,0 +1,113 @@
+"""`flowforge keys`."""
+
+from typing import Annotated, Final
+
+import typer
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from flowforge.audit.service import Author, record_as
+from flowforge.entrypoints.cli.columns import field
+from flowforge.entrypoints.cli.frame import ACTOR, frame_of
+from flowforge.entrypoints.cli.place import Place, open_place
+from flowforge.identity.service import KeyWish, create_key, get_key, get_user, list_keys, revoke_key, summarize_key
+from flowforge.identity.types_accounts import KeySummary, NewKey
+from flowforge.kit.values import JsonObject, JsonValue
+from flowforge.language.times import format_timestamp_ms
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="API keys of the workspace.")
+
+_COLUMNS = (
+    field("prefix", "prefix", style="bold"),
+    field("name", "name"),
+    field("permissions", "permissions"),
+    field("expires", "expires_at"),
+    field("state", "state"),
+)
+_PAGE: Final = 200
+
+
+def _describe(key: KeySummary, now_ms: int) -> JsonObject:
+    state = "revoked" if key.revoked_at_ms is not None else "expired" if key.expires_at_ms <= now_ms else "good"
+    return {
+        "id": key.id,
+        "prefix": key.prefix,
+        "name": key.name,
+        "user_id": key.user_id,
+        "permissions": list(key.permissions),
+        "tier": key.tier,
+        "expires_at": format_timestamp_ms(key.expires_at_ms),
+        "state": state,
+    }
+
+
+def _name_author(place: Place) -> Author:
+    return Author(actor=ACTOR, at_ms=place.now_ms, keyring=place.installation.keyring)
+
+
+@app.command()
+def create(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help="What the key is for.")],
+    *,
+    email: Annotated[str, typer.Option("--user", help="Whose rights it has, at most: an email or id.")],
+    permissions: Annotated[list[str], typer.Option("--permission", help="What it may do, like workflow:start (repeatable).")],
+    expires_in: Annotated[str, typer.Option("--expires", help="How long it is good, a year at most.")] = "90d",
+    tier: Annotated[str | None, typer.Option("--tier", help="free, basic, pro or enterprise; else RATE_TIER.")] = None,
+) -> None:
+    """Make an API key, and print it: the only time that it is shown."""
+    frame = frame_of(ctx)
+    with open_place(frame) as place:
+        now_ms, author = place.now_ms, _name_author(place)
+
+        async def make(session: AsyncSession) -> NewKey:
+            user = await get_user(session, email)
+            made = await create_key(session, user.id, place.workspace_id, KeyWish(name, permissions, expires_in, tier), now_ms)
+            after: dict[str, JsonValue] = {"name": name, "prefix": made.summary.prefix, "permissions": [*permissions]}
+            await record_as(session, author, "key.created", "key", made.summary.id, after=after, workspace_id=place.workspace_id)
+            return made
+
+        made = place.write(make)
+    if frame.output.is_json:
+        frame.output.write_line(_describe(made.summary, now_ms) | {"key": made.text})
+        return
+    frame.output.say("Keep it: it is not shown again.")
+    frame.output.write_text(made.text)
+
+
+@app.command("list")
+def list_(ctx: typer.Context) -> None:
+    """All keys of the workspace, by their first 12 characters."""
+    frame = frame_of(ctx)
+    with open_place(frame) as place:
+        now_ms = place.now_ms
+
+        async def read(session: AsyncSession) -> list[KeySummary]:
+            rows = await list_keys(session, place.workspace_id, limit=_PAGE)
+            found = list(rows)
+            while len(rows) > _PAGE:
+                found.pop()
+                rows = await list_keys(session, place.workspace_id, after_id=found[-1].id, limit=_PAGE)
+                found.extend(rows)
+            return [summarize_key(row) for row in found]
+
+        keys = place.read(read)
+    rows = (_describe(key, now_ms) for key in keys)
+    frame.output.write_rows(rows, _COLUMNS, empty="There is no key; `flowforge keys create NAME` makes one.")
+
+
+@app.command()
+def revoke(ctx: typer.Context, key: Annotated[str, typer.Argument(help="Its id, or its first 12 characters.")]) -> None:
+    """Refuse a key for ever, within 5 seconds."""
+    frame = frame_of(ctx)
+    with open_place(frame) as place:
+        now_ms, author = place.now_ms, _name_author(place)
+
+        async def change(session: AsyncSession) -> KeySummary:
+            row = await get_key(session, place.workspace_id, key)
+            if await revoke_key(session, row, now_ms):
+                before: dict[str, JsonValue] = {"name": row.name, "prefix": row.prefix}
+                await record_as(session, author, "key.revoked", "key", row.id, before=before, workspace_id=place.workspace_id)
+            return summarize_key(row)
+
+        summary = place.write(change)
+    frame.output.confirm(f"The key {summary.prefix} is revoked.", _describe(summary, now_ms))

@@ -1,0 +1,1 @@
+"""The server's composition root: routes, ports and duties of all domains around one installation."""

@@ -1,0 +1,205 @@
+"""All domains around one installation: what they ask of each other, and what each wants done again and again."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final, cast
+
+from flowforge.audit.duties import list_duties as list_audit_duties
+from flowforge.cluster.health import HealthPages
+from flowforge.cluster.outbox import MissedEvents
+from flowforge.configuration.ports import PresentSettings
+from flowforge.entrypoints.run_ground import InstallationGround
+from flowforge.entrypoints.server.clustered import ClusterRunner
+from flowforge.entrypoints.server.duties import DomainDuty
+from flowforge.entrypoints.server.embedded import EmbeddedRunner
+from flowforge.entrypoints.server.ground import list_ground_ports
+from flowforge.entrypoints.server.identity_ports import list_identity_ports, make_provider_tokens, make_providers
+from flowforge.entrypoints.server.pinning import PinnedVersions
+from flowforge.entrypoints.services import Services
+from flowforge.entrypoints.wiring import Installation
+from flowforge.files.uploads import UploadSweeper
+from flowforge.identity.service import AccountParts, make_accounts
+from flowforge.kit.bus import Bus
+from flowforge.kit.clock import SystemClock
+from flowforge.kit.egress import EgressClient
+from flowforge.kit.mail import Mailer
+from flowforge.kit.signing import open_signing
+from flowforge.live.admission import Admissions
+from flowforge.live.duties import LIVE_EVERY_MS, DeliveryDuty, DispatchDuty
+from flowforge.live.feeds import RunFeeds
+from flowforge.live.hub import LiveHub
+from flowforge.runs.activity import RunActivity
+from flowforge.runs.batches import BatchKinds
+from flowforge.runs.bulk import BulkKind
+from flowforge.runs.duties import BATCH_EVERY_MS, BatchDuty
+from flowforge.runs.ports import RunGround
+from flowforge.runs.starting import Runner, RunReader
+from flowforge.triggers.event_listening import EventDuty
+from flowforge.triggers.file_watching import FileDuty
+from flowforge.triggers.firing import Firing
+from flowforge.triggers.inputs import Inputs
+from flowforge.triggers.mail_polling import MailDuty
+from flowforge.triggers.ports import RunNews
+from flowforge.triggers.recording import Recorder
+from flowforge.triggers.schedule_firing import ScheduleDuty
+from flowforge.triggers.service import replace_triggers
+from flowforge.web.calls import Gate, Parts
+from flowforge.web.rates import Rates
+from flowforge.workflows.ports import Compiler, Definitions, OnPublished, OpenRuns, RecentRuns
+
+if TYPE_CHECKING:
+    from flowforge.kit.bus.redis_connection import RedisClients
+
+_SECOND_MS: Final = 1_000
+_HOUR_MS: Final = 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What the domains stand on: the installation, and how its runs are carried on. `redis`: where requests are counted together."""
+
+    installation: Installation
+    runner: EmbeddedRunner | ClusterRunner
+    versions: PinnedVersions
+    bus: Bus
+    pages: HealthPages
+    redis: "RedisClients | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Domains:
+    """`own_duties` are of this process, whatever others there are; of `duties` one process of an installation is enough."""
+
+    parts: Parts
+    hub: LiveHub
+    present: PresentSettings
+    own_duties: Sequence[DomainDuty]
+    duties: Sequence[DomainDuty]
+
+
+def make_domains(ground: Ground, services: Services) -> Domains:
+    """Wired together; nothing is connected to yet. `services` are closed by who made them."""
+    installation, runner = ground.installation, ground.runner
+    egress, mailer = cast("EgressClient", services[EgressClient]), cast("Mailer", services[Mailer])
+    signing = open_signing(installation.settings, installation.folder)
+    run_ground = InstallationGround(installation)
+    ports = dict(list_ground_ports(installation, ground.pages, signing, runner, runner, run_ground))
+    present = cast("PresentSettings", ports[PresentSettings])
+    providers = make_providers(installation, egress, present)
+    accounts = make_accounts(
+        AccountParts(
+            settings=installation.settings,
+            database=installation.database,
+            keyring=installation.keyring,
+            clock=installation.clock,
+            signing=signing,
+            mailer=mailer,
+            providers=make_provider_tokens(installation, providers),
+        )
+    )
+    hub = _make_hub(ground, accounts.gate)
+    recorder = Recorder(installation.database.write, tells_outside=True)
+    firing = _make_firing(ground, recorder)
+    ports |= {**accounts.ports, **list_identity_ports(providers), **_list_run_ports(ground, run_ground), **_list_live_ports(hub)}
+    ports |= {EgressClient: egress, Mailer: mailer, Recorder: recorder, Firing: firing}
+    parts = _make_parts(ground, accounts.gate, ports)
+    own_duties = [
+        DomainDuty("key_usage", 10 * _SECOND_MS, accounts.usage.run_once),
+        DomainDuty("trigger_records", _SECOND_MS, recorder.run_once),
+    ]
+    duties = [
+        DomainDuty("letters", 2 * _SECOND_MS, accounts.letters.run_once),
+        DomainDuty("accounts", _HOUR_MS, accounts.cleaner.run_once),
+        DomainDuty("batches", BATCH_EVERY_MS, BatchDuty(parts).run_once),
+        DomainDuty(
+            "uploads", _HOUR_MS, UploadSweeper(installation.database.write, installation.objects, installation.clock).run_once
+        ),
+        *_list_live_duties(ground, egress),
+        *_list_trigger_duties(ground, firing, mailer),
+        *(
+            DomainDuty(f"audit_{type(duty).__name__.removesuffix('Duty').lower()}", duty.interval_ms, duty.run_once)
+            for duty in list_audit_duties(installation.settings, installation.database, signing, installation.clock)
+        ),
+    ]
+    return Domains(parts, hub, present, own_duties, duties)
+
+
+def _make_parts(ground: Ground, gate: Gate, ports: Mapping[type, object]) -> Parts:
+    installation = ground.installation
+    return Parts(
+        settings=installation.settings,
+        database=installation.database,
+        keyring=installation.keyring,
+        clock=installation.clock,
+        ids=installation.ids,
+        metrics=installation.metrics,
+        gate=gate,
+        rates=Rates(installation.settings, ground.redis),
+        ports=ports,
+    )
+
+
+def _make_hub(ground: Ground, gate: Gate) -> LiveHub:
+    sessions = ground.installation.database.read
+    feeds = RunFeeds(sessions, ground.runner, ground.runner)
+    return LiveHub(feeds, ground.bus, MissedEvents(sessions), Admissions(gate, SystemClock()))
+
+
+def _make_firing(ground: Ground, recorder: Recorder) -> Firing:
+    installation = ground.installation
+    return Firing(
+        installation.database,
+        ground.runner,
+        installation.registry,
+        installation.settings.limits,
+        installation.clock,
+        installation.ids,
+        recorder,
+    )
+
+
+def _list_run_ports(ground: Ground, run_ground: RunGround) -> dict[type, object]:
+    runner, installation = ground.runner, ground.installation
+    activity = RunActivity(runner, installation.database.read)
+    ports: dict[type, object] = {
+        Runner: runner,
+        RunReader: runner,
+        RunGround: run_ground,
+        BatchKinds: BatchKinds([BulkKind()]),
+        Definitions: runner,
+        Compiler: installation,
+        RecentRuns: activity,
+        OpenRuns: activity,
+        OnPublished: partial(replace_triggers, limits=installation.settings.limits),
+    }
+    return ports | {RunNews: runner} if isinstance(runner, EmbeddedRunner) else ports
+
+
+def _list_live_ports(hub: LiveHub) -> dict[type, object]:
+    return {LiveHub: hub}
+
+
+def _list_live_duties(ground: Ground, egress: EgressClient) -> list[DomainDuty]:
+    installation = ground.installation
+    database, clock, is_ordered = installation.database, installation.clock, not installation.database_url.is_server
+    dispatch = DispatchDuty(database, clock, installation.ids, is_ordered=is_ordered)
+    delivery = DeliveryDuty(database, installation.keyring, egress, clock)
+    return [
+        DomainDuty("event_dispatch", LIVE_EVERY_MS, dispatch.run_once),
+        DomainDuty("event_deliveries", LIVE_EVERY_MS, delivery.run_once),
+    ]
+
+
+def _list_trigger_duties(ground: Ground, firing: Firing, mailer: Mailer) -> list[DomainDuty]:
+    installation = ground.installation
+    settings, database, clock = installation.settings, installation.database, installation.clock
+    inputs = Inputs(database.read, installation.registry, settings.limits)
+    folders = {root.name: root.folder for root in settings.list_file_roots()}
+    mail = MailDuty(database, firing, mailer, installation.objects, installation.keyring, clock)
+    return [
+        DomainDuty("schedules", min(settings.sweep_ms, _SECOND_MS), ScheduleDuty(database, firing, clock).run_once),
+        DomainDuty("event_triggers", settings.outbox_poll_ms, EventDuty(database, firing, inputs, clock).run_once),
+        DomainDuty("file_triggers", _SECOND_MS, FileDuty(database, firing, folders, clock).run_once),
+        DomainDuty("mail_triggers", _SECOND_MS, mail.run_once),
+    ]

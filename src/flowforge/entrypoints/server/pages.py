@@ -1,0 +1,22 @@
+"""The health pages under the server's own address."""
+
+from typing import Any, Final, cast
+
+from flowforge.cluster.health import HealthPages
+from flowforge.web.frame import App, Receive, Scope, Send
+
+_PAGES: Final = frozenset({"/health", "/ready", "/live", "/metrics"})
+
+
+class HealthLayer:
+    """Answers `/health`, `/ready`, `/live` and `/metrics`; everything else goes on to `app`."""
+
+    def __init__(self, app: App, pages: HealthPages) -> None:
+        self._app = app
+        self._pages = pages
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] in _PAGES:
+            await self._pages(cast("dict[str, Any]", scope), receive, send)  # type: ignore[arg-type]
+            return
+        await self._app(scope, receive, send)

@@ -1,0 +1,1 @@
+"""Operations that speak to whoever called a webhook."""

@@ -1,0 +1,11 @@
+"""Triggers over HTTP."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from flowforge.triggers.endpoints.hooks import hooks
+from flowforge.triggers.endpoints.operating import operating
+from flowforge.triggers.endpoints.triggers import triggers
+from flowforge.web.routing import Router
+
+ROUTERS: Final[Sequence[Router]] = (operating, triggers, hooks)

@@ -1,0 +1,1 @@
+"""Templates: workflows, steps and mails to begin from."""

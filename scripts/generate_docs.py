@@ -18,6 +18,7 @@ if __name__ == "__main__":
 from scripts.errors_page import render_errors  # noqa: E402
 from scripts.host_types import render_javascript_types, render_python_types  # noqa: E402
 from scripts.language_page import render_language  # noqa: E402
+from scripts.openapi_document import TARGET, render_openapi  # noqa: E402
 from scripts.operations_page import list_shipped, render_cli, render_index, render_page  # noqa: E402
 from scripts.schema_file import render_schema  # noqa: E402
 from scripts.settings_page import render_settings  # noqa: E402
@@ -32,6 +33,7 @@ GENERATORS: Final[tuple[tuple[str, Callable[[], str]], ...]] = (
     ("docs/script_host.pyi", render_python_types),
     ("docs/settings.md", render_settings),
     ("docs/workflow.schema.json", render_schema),
+    (TARGET.as_posix(), lambda: render_openapi().decode()),
 )
 
 

@@ -36,6 +36,7 @@ def render_openapi(routers: Sequence[Router] | None = None) -> bytes:
         routes=routes.routes,
         openapi_version="3.1.0",
     )
+    document["info"]["x-generated"] = "Made by `make generate` from the code; do not edit."
     document["components"]["securitySchemes"] = _SCHEMES
     document["components"]["schemas"] |= _describe_errors()
     refused: dict[str, Any] = {}

@@ -32,6 +32,10 @@ SUPERVISORS = frozenset(
         "src/flowforge/cluster/consumer.py:RingConsumer._run",
         # The last line before a client: an answer with an id instead of a broken connection.
         "src/flowforge/web/frame.py:Frame._serve",
+        # One pass' or one connection's fault must not end the others.
+        "src/flowforge/entrypoints/server/duties.py:DutyLoops._run",
+        "src/flowforge/live/connection.py:LiveConnection._pump",
+        "src/flowforge/live/socket.py:LiveLayer.__call__",
         # The last line before a person: a sentence instead of a stack trace.
         "src/flowforge/entrypoints/cli/app.py:RootGroup.main",
     }

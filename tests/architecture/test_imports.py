@@ -16,9 +16,18 @@ FLOORS = (
     "engine",
     "steps",
     "cluster",
+    "web",
+    "audit",
+    "identity",
     "vault",
+    "configuration",
+    "files",
     "workflows",
     "runs",
+    "triggers",
+    "toolbox",
+    "system",
+    "live",
     "upkeep",
     "entrypoints",
 )
@@ -42,8 +51,8 @@ def package(tmp_path: Path) -> Path:
         (tmp_path / "flowforge" / module / "__init__.py").write_text("")
     for name in ("atomic", "clock", "folder", "keyring", "lock", "objects", "settings", "settings_source"):
         (tmp_path / "flowforge" / "kit" / f"{name}.py").write_text("")
-    for domain in ("vault", "workflows", "runs"):
-        for name in ("repository", "models", "service", "types", "errors"):
+    for domain in ("audit", "identity", "vault", "workflows", "runs"):
+        for name in ("repository", "models", "models_accounts", "models_roles", "service", "types", "errors"):
             (tmp_path / "flowforge" / domain / f"{name}.py").write_text("")
     return tmp_path
 

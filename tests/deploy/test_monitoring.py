@@ -1,5 +1,6 @@
 """Rules of Prometheus ask for metrics that there are, and the load balancer for pages that there are."""
 
+import json
 import re
 from typing import Any
 
@@ -9,6 +10,7 @@ from tests.deploy.reading import DEPLOY, load_one
 from flowforge.kit.telemetry.metrics import Metrics
 
 RULES: list[dict[str, Any]] = load_one(DEPLOY / "prometheus" / "alerts.yaml")["groups"][0]["rules"]
+DASHBOARD: dict[str, Any] = json.loads((DEPLOY / "grafana" / "flowforge.json").read_text("utf-8"))
 METRIC = re.compile(r"flowforge_[a-z_]+")
 SUFFIXES = ("_bucket", "_sum", "_count", "_total")
 
@@ -17,6 +19,7 @@ def list_series() -> dict[str, set[str]]:
     """The names of all series, each with its labels."""
     metrics = Metrics()
     metrics.count_run_finished("completed")
+    assert metrics.server  # a process that answers requests shows these too
     found: dict[str, set[str]] = {}
     for collector in list(metrics.registry._collector_to_names):  # pyright: ignore[reportPrivateUsage] - nothing public lists them
         names = metrics.registry._collector_to_names[collector]  # pyright: ignore[reportPrivateUsage] - as above
@@ -31,13 +34,18 @@ def test_rule_is_whole_and_asks_for_what_there_is(rule: dict[str, Any]):
     names = set(METRIC.findall(rule["expr"]))
     assert names
     assert names <= set(series)
-    for name, label in re.findall(r"(flowforge_[a-z_]+)\{(\w+)=", rule["expr"]):
-        assert label in series[name]
+    check_labels(rule["expr"])
     assert rule["expr"].count("(") == rule["expr"].count(")")
     assert rule["labels"]["severity"] in {"critical", "warning", "info"}
     assert set(rule["annotations"]) == {"summary", "action"}
     for template in re.findall(r"\{\{(.+?)\}\}", rule["annotations"]["summary"]):
-        assert template.split("|")[0].strip() in {"$value", "$labels.queue", "$labels.duty"}
+        assert template.split("|")[0].strip() in {
+            "$value",
+            "$labels.queue",
+            "$labels.duty",
+            "$labels.route",
+            "$labels.kind",
+        }
 
 
 def test_rules_have_names_of_their_own_and_cover_the_faults_that_count():
@@ -53,7 +61,52 @@ def test_rules_have_names_of_their_own_and_cover_the_faults_that_count():
         "flowforge_database_up",
         "flowforge_broker_up",
         "flowforge_is_leader",
+        "flowforge_http_requests_total",
+        "flowforge_http_request_seconds_bucket",
+        "flowforge_rate_limited_total",
+        "flowforge_sign_in_failures_total",
+        "flowforge_audit_broken",
+        "flowforge_webhook_deliveries_total",
+        "flowforge_event_deliveries_total",
     }
+
+
+def check_labels(expression: str) -> None:
+    """What an expression selects or groups by are labels of what it asks for."""
+    series = list_series()
+    for name, selection in re.findall(r"(flowforge_[a-z_]+)\{(.*?)\}", expression):
+        assert set(re.findall(r"(\w+)=", selection)) <= series[name]
+    asked = set[str]().union(*(series[name] for name in METRIC.findall(expression)))
+    for labels in re.findall(r"\bby \((.*?)\)", expression):
+        assert {label.strip() for label in labels.split(",")} <= asked | {"le"}
+
+
+PANELS: list[dict[str, Any]] = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
+
+
+@pytest.mark.parametrize("panel", PANELS, ids=[panel["title"] for panel in PANELS])
+def test_panel_is_whole_and_asks_for_what_there_is(panel: dict[str, Any]):
+    assert panel["targets"]
+    assert panel["description"].endswith(".")
+    assert panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+    for target in panel["targets"]:
+        names = set(METRIC.findall(target["expr"]))
+        assert names
+        assert names <= set(list_series())
+        check_labels(target["expr"])
+        assert target["expr"].count("(") == target["expr"].count(")")
+
+
+def test_panels_have_ids_of_their_own_and_do_not_overlap():
+    panels = DASHBOARD["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    cells: set[tuple[int, int]] = set()
+    for panel in panels:
+        place = panel["gridPos"]
+        covered = {(x, y) for x in range(place["x"], place["x"] + place["w"]) for y in range(place["y"], place["y"] + place["h"])}
+        assert not covered & cells
+        assert all(x < 24 for x, _ in covered)
+        cells |= covered
 
 
 def test_adapter_asks_for_a_metric_that_there_is_by_its_label():

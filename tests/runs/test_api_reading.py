@@ -1,5 +1,7 @@
 """`GET /runs/*` and what belongs to a run, over HTTP, of runs that a real engine made."""
 
+import asyncio
+
 from tests.runs.api_lab import QUICK, WAITING, ApiLab, read_code
 from tests.support.web_lab import ANONYMOUS, make_caller
 
@@ -23,6 +25,14 @@ steps:
       - id: note
         uses: test.record
         with: {name: "n${{ item }}", value: "${{ item }}"}
+"""
+GATED = """
+flowforge: 1
+name: gated
+steps:
+  - id: pay
+    uses: test.record
+    with: {name: pay}
 """
 ASKING = """
 flowforge: 1
@@ -57,6 +67,19 @@ async def test_ended_run_shows_its_output(lab: ApiLab):
     assert (shown["status"], shown["output"], shown["waiting_for"]) == ("completed", {"n": 1}, [])
     assert shown["progress"]["percentage"] == 100
     assert shown["progress"]["estimated_end_at"] is None
+
+
+async def test_answer_waits_for_the_end_of_the_run(lab: ApiLab):
+    pinned = lab.engine.define(GATED)
+    gate = lab.engine.book.gate("pay")
+    run = await lab.engine.start(pinned)
+    asked = asyncio.create_task(lab.get(f"/runs/{run.run_id}", wait="20s"))
+    await lab.engine.until(lambda: lab.engine.book.names() == ["pay"])
+    assert not asked.done()
+    gate.set()
+    assert (await asked)["status"] == "completed"
+    answer = await lab.client.get(f"/api/v1/runs/{run.run_id}?wait=2m")
+    assert (answer.status_code, read_code(answer)) == (422, "wait")
 
 
 async def test_end_is_estimated_by_earlier_runs_of_the_version(lab: ApiLab):

@@ -35,9 +35,6 @@ from flowforge.web.rates import Rates
 from flowforge.web.routing import Router
 
 PASSWORD = "a sentence that nobody guesses"
-HASHED: dict[str, str] = {}
-"""Hashes that were made before: each takes 25 ms."""
-
 probes = Router("probes", "/probes")
 
 
@@ -146,14 +143,14 @@ class AccountsLab:
 
     async def add_person(self, email: str, role: str | None = None, *, password: str | None = PASSWORD) -> str:
         """A confirmed person; the id."""
-        if password is not None and password not in HASHED:
-            HASHED[password] = await cast("PasswordHasher", self.accounts.ports[PasswordHasher]).hash(password)
+        hasher = cast("PasswordHasher", self.accounts.ports[PasswordHasher])
+        hashed = "" if password is None else await hasher.hash(password)
         now_ms = self.clock.now_ms()
         async with self.parts.database.write.begin() as session:
             person = NewPerson(email, email.partition("@")[0], is_confirmed=True)
             user = await create_person(session, person, now_ms=now_ms, by="test")
             if password is not None:
-                await store_password(session, user, HASHED[password], now_ms)
+                await store_password(session, user, hashed, now_ms)
             if role is not None:
                 await assign_role(session, user.id, role, at_ms=now_ms, actor="test")
         return user.id
@@ -192,14 +189,17 @@ async def open_accounts_lab(
     smtp_url: str | None = None,
     providers: ProviderTokens | None = None,
     origin: str = "http://127.0.0.1:8000",
+    is_hashing_fast: bool = True,
 ) -> AsyncGenerator[AccountsLab]:
-    """`settings`: by field name."""
+    """`settings`: by field name. `is_hashing_fast`: passwords are hashed in less time than is safe."""
     async with open_database_sessions(kind, folder) as database:
         the_settings = Settings.model_validate({"data": folder, "rate_auth": 1_000_000, **(settings or {})})
         clock, keyring, signing = ManualClock(), Keyring.generate(), SigningKeys(b"s" * 32)
         egress = EgressClient(EgressPolicy.parse([]), the_settings.limits, clock)
         mailer = Mailer(smtp_url, None, folder / "mail", egress, clock)
         accounts = make_accounts(AccountParts(the_settings, database, keyring, clock, signing, mailer, providers))
+        if is_hashing_fast:
+            cast("dict[type, object]", accounts.ports)[PasswordHasher] = PasswordHasher(memory_kib=64, rounds=1)
         parts = Parts(
             settings=the_settings,
             database=database,

@@ -27,7 +27,7 @@ from flowforge.engine.tables import (
 )
 from flowforge.kit.database.url import DatabaseUrl
 from flowforge.upkeep.connecting import open_upkeep, reading, writing
-from flowforge.upkeep.tables import SEEDED, list_tables
+from flowforge.upkeep.tables import KEPT_BY_MIGRATIONS, SEEDED, list_tables
 from flowforge.vault.models import SecretRow, VariableRow
 from flowforge.workflows.models import DraftRow, VersionRow, WorkflowRow
 
@@ -213,7 +213,7 @@ def _list_audit_rows() -> Rows:
 
 def _list_others(known: Rows) -> Rows:
     """A row for each table that nobody has thought of here."""
-    filled = {table.name for table, _ in known} | SEEDED
+    filled = {table.name for table, _ in known} | SEEDED | KEPT_BY_MIGRATIONS
     return [(table, [_make_row(table)]) for table in list_tables() if table.name not in filled]
 
 
@@ -223,7 +223,8 @@ def _make_row(table: Table) -> dict[str, Any]:
 
 def _make_value(column: Column[Any]) -> Any:
     if column.foreign_keys:
-        return "wf_1" if "workflows" in str(next(iter(column.foreign_keys)).column.table) else None
+        known = {"workflows": "wf_1", "workspaces": WORKSPACE}
+        return known.get(next(iter(column.foreign_keys)).column.table.name, "x1")
     if isinstance(column.type, LargeBinary):
         return ALL_BYTES
     if isinstance(column.type, Boolean):

@@ -128,14 +128,14 @@ def test_unfinished_copy_finds_that_its_source_has_changed(ground: Ground):
 def test_row_that_is_gone_from_the_source_is_found(ground: Ground):
     folder, source, target = ground.folder(), ground.upgraded("sqlite"), ground.bare("sqlite")
     fill(source, size=3)
-    tables: set[str] = set()
+    tables: list[str] = []
 
     def kill(name: str) -> None:
-        if name == "CP30" and len(tables) > 18:
+        if name == "CP30" and "journal" in tables and tables[-1] != "journal":
             raise Killed
 
     with crash_hook(kill), pytest.raises(Killed):
-        copy_database(source, target, folder, CopyPlan(), CLOCK, lambda progress: tables.add(progress.table))
+        copy_database(source, target, folder, CopyPlan(), CLOCK, lambda progress: tables.append(progress.table))
     change_rows(source, delete(journal).where(journal.c.run_no == OWNED, journal.c.seq == 2))
     with pytest.raises(CountDiffersError, match="journal"):
         copy(source, target, folder)

@@ -1,7 +1,7 @@
 """The checks of a process' health pages: what it depends on, each asked as it is used."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
 from sqlalchemy import text
@@ -65,6 +65,19 @@ def check_broker(link: BrokerLink) -> HealthCheck:
         return CheckResult(CheckStatus.UNREACHABLE, f"Work is found by looking, not by being told: {trouble}")
 
     return HealthCheck("broker", probe)
+
+
+def check_redis(ping: Callable[[], Awaitable[object]]) -> HealthCheck:
+    """Without Redis live updates come later and requests are not counted; everything else goes on: this makes nobody unready.
+
+    `ping` raises DependencyError or OSError where it does not answer.
+    """
+
+    async def probe() -> CheckResult:
+        await ping()
+        return OK
+
+    return HealthCheck("redis", probe)
 
 
 def check_clock(machine: Clock, database: Clock) -> HealthCheck:

@@ -150,8 +150,10 @@ async def prune_outbox(session: AsyncSession, before_ms: int, limit: int) -> int
 class MissedEvents:
     """What happened under a workspace's or workflow's topic, for who reads on from a number: as long as KEEP_OUTBOX keeps it."""
 
-    def __init__(self, sessions: Sessions) -> None:
+    def __init__(self, sessions: Sessions, *, is_ordered: bool = False) -> None:
+        """`is_ordered`: SQLite, which commits in the order of its numbers: nothing comes late below one."""
         self._sessions = sessions
+        self._is_ordered = is_ordered
 
     async def find_last(self) -> int:
         """The number from which on nothing was missed now."""
@@ -170,7 +172,7 @@ class MissedEvents:
             turned = await session.execute(select(outbox.c.published_at, outbox.c.created_at).where(outbox.c.no == after))
             mark = turned.first()
             is_behind: ColumnElement[bool] = outbox.c.no > after
-            if mark is not None:
+            if mark is not None and not self._is_ordered:
                 is_late = or_(outbox.c.published_at > (mark[0] or mark[1]), outbox.c.due_at.is_not(None))
                 is_behind = or_(is_behind, (outbox.c.no < after) & is_late)
             wanted = select(*_COLUMNS).where(is_behind, _is_under(topic))

@@ -12,6 +12,7 @@ from flowforge.engine.machine.state import RunState
 from flowforge.engine.machine.work import StartChild
 from flowforge.engine.store import NewRun, SlotScope
 from flowforge.kit.errors import Detail, NotInstalledError, ValidationError
+from flowforge.kit.telemetry.origins import find_origin, write_origin
 from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.language.expressions import Context, ExpressionError
 from flowforge.language.graph import Workflow
@@ -85,6 +86,9 @@ def make_root(request: StartRequest, workflow: Workflow, variables: JsonObject, 
         started["mocks"] = True
     if request.timeout_ms is not None and workflow.timeout_ms is None:
         started["timeout_ms"] = request.timeout_ms
+    origin = write_origin(find_origin())
+    if origin is not None:
+        started["origin"] = origin
     return _finish_birth(
         workflow, started, _Facts(no, at, request.priority, request.dedup, request.labels, request.subject, None, None)
     )
@@ -109,6 +113,8 @@ def make_child(parent_no: int, parent: RunState, priority: int, work: StartChild
         started["mocks"] = True
     if "timeout_ms" in parent.started and work.workflow.timeout_ms is None:
         started["timeout_ms"] = parent.started["timeout_ms"]
+    if "origin" in parent.started:
+        started["origin"] = parent.started["origin"]
     facts = _Facts(work.run_no, at, priority, None, {}, None, parent_no, f"{work.key}#{work.attempt}")
     try:
         return _finish_birth(work.workflow, started, facts).new_run

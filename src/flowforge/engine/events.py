@@ -8,6 +8,7 @@ Events are plain dictionaries, because building and encoding them is the engine'
 
 from typing import Final, Literal, NotRequired, TypedDict
 
+from flowforge.kit.telemetry.origins import OriginFields
 from flowforge.kit.values import JsonObject, JsonValue
 
 EVENTS_FORMAT: Final = 1
@@ -65,6 +66,8 @@ class RunStarted(TypedDict):
     timeout_ms: NotRequired[int]
     """The installation's time-out for runs whose workflow sets none."""
     parent: NotRequired[ParentStep]
+    origin: NotRequired[OriginFields]
+    """Of the request that started the run, for logs and traces. Decides nothing."""
     fork: NotRequired[JsonObject]
 
 

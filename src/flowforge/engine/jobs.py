@@ -1,7 +1,7 @@
 """Jobs: attempts that other workers make. What stands in their rows, and what they report to their run.
 
-A row's `params` is JSON: `{"operation", "key", "timeout_ms", "depth", "parameters", "secrets"?}`. Parameters are packed as in the journal:
-secrets stand in them by name. The worker that makes the attempt resolves them.
+A row's `params` is JSON: `{"operation", "key", "timeout_ms", "depth", "origin"?, "parameters", "secrets"?}`. Parameters are packed as in
+the journal: secrets stand in them by name. The worker that makes the attempt resolves them.
 """
 
 from collections.abc import Sequence
@@ -18,6 +18,7 @@ from flowforge.engine.machine.work import Aborted, Effect, Failed, StartJob, Suc
 from flowforge.engine.queueing import SYSTEM_ACTOR, Lost, report_lost
 from flowforge.engine.store import LogLine, NewJob, NewMail, TakenJob
 from flowforge.kit.border import encode
+from flowforge.kit.telemetry.origins import NOWHERE, Origin, read_origin
 from flowforge.kit.values import JsonObject, JsonValue
 
 JOB_MAIL: Final = "job"
@@ -29,10 +30,11 @@ Ending = Succeeded | Failed | Aborted
 
 @dataclass(frozen=True, slots=True)
 class JobOrder:
-    """What a row asks for. `depth`: how many runs stand above the job's run."""
+    """What a row asks for. `depth`: how many runs stand above the job's run. `origin`: what that run goes back to."""
 
     effect: Effect
     depth: int
+    origin: Origin = NOWHERE
 
 
 def depth_of(state: RunState) -> int:
@@ -50,6 +52,8 @@ def make_job(run_no: int, state: RunState, priority: int, work: StartJob, at: in
         "depth": depth_of(state),
         **pack_parameters(effect.parameters),
     }
+    if "origin" in state.started:
+        order["origin"] = cast("JsonObject", state.started["origin"])
     return NewJob(
         run_no=run_no,
         key=effect.key,
@@ -78,7 +82,7 @@ def read_job(job: TakenJob) -> JobOrder:
             idempotency_key=str(order["key"]),
             timeout_ms=cast("int | None", order["timeout_ms"]),
         )
-        return JobOrder(effect, cast("int", order["depth"]))
+        return JobOrder(effect, cast("int", order["depth"]), read_origin(order.get("origin")))
     except (ValueError, LookupError, TypeError, AttributeError) as fault:
         raise JournalError(f"The job of the step {job.key} in the run {job.run_id} cannot be read: {fault!r}.") from fault
 

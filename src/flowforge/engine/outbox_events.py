@@ -121,4 +121,5 @@ def _find_error(state: RunState, key: str) -> ErrorValue | None:
 def _make(started: RunStarted, name: str, data: JsonObject, actor: str, at: int, seq: int) -> NewOutboxEvent:
     base: JsonObject = {"run_id": started["run"], "workflow_id": started["workflow"]["id"]}
     payload: OutboxPayload = {"seq": seq, "actor": actor, "data": base | data}
-    return NewOutboxEvent(started["workspace"], "run", started["run"], name, encode(cast("JsonObject", payload)), at)
+    trace = started["origin"].get("trace") if "origin" in started else None
+    return NewOutboxEvent(started["workspace"], "run", started["run"], name, encode(cast("JsonObject", payload)), at, trace)

@@ -76,6 +76,7 @@ async def open_engine(
         metrics=installation.metrics,
         masker=masker,
         services=services,
+        tracing=installation.tracing,
         # Lock files tell of this machine alone, and not of which database the numbers are: elsewhere heartbeats decide.
         locks=None if installation.database_url.is_server else installation.worker_locks,
         heavy_loader=HEAVY_LOADER,

@@ -1,9 +1,12 @@
 """The composition root: from settings to everything that works on one data folder. Nothing is opened before it is asked for."""
 
+import os
+import socket
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flowforge import __version__
 from flowforge.kit.border import decode
 from flowforge.kit.chance import draw_fraction
 from flowforge.kit.clock import Clock, SystemClock
@@ -14,6 +17,7 @@ from flowforge.kit.database.url import DatabaseUrl, name_sqlite, parse_database_
 from flowforge.kit.folder import DataFolder, open_data_folder
 from flowforge.kit.ids import IdSource
 from flowforge.kit.settings import Settings
+from flowforge.kit.telemetry.tracing import Tracing
 
 if TYPE_CHECKING:
     from flowforge.cluster.doorbell import CeleryDoorbell
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
     from flowforge.kit.database.session import Database
     from flowforge.kit.keyring import Keyring
     from flowforge.kit.objects import ObjectStore
+    from flowforge.kit.telemetry.exporting import TraceExport
     from flowforge.kit.telemetry.metrics import Metrics
     from flowforge.kit.values import JsonObject, JsonValue
     from flowforge.language.code_checks import CodeFault
@@ -179,6 +184,24 @@ class Installation(Toolbox):
 
         return Metrics()
 
+    @cached_property
+    def tracing(self) -> "Tracing":
+        """Spans of this process, which go where OTLP_ENDPOINT says; silent without it.
+
+        Raises:
+            ValidationError: OTLP_ENDPOINT is no address, or the extra `otel` is not installed.
+        """
+        return Tracing() if self._trace_export is None else self._trace_export.tracing
+
+    @cached_property
+    def _trace_export(self) -> "TraceExport | None":
+        if self.settings.otlp_endpoint is None:
+            return None
+        # OpenTelemetry's SDK, for who traces only.
+        from flowforge.kit.telemetry.exporting import TraceExport
+
+        return TraceExport(self.settings.otlp_endpoint, version=__version__, instance=f"{socket.gethostname()}-{os.getpid()}")
+
     def load_blob(self, ref: "BlobRef") -> "JsonValue":
         """A value that was too large for the journal.
 
@@ -194,12 +217,15 @@ class Installation(Toolbox):
         self.close()
 
     def close(self) -> None:
-        """Closes the store, where it was opened, and lets the last rings get out."""
+        """Closes the store, where it was opened, and lets the last rings and spans get out."""
         if "store" in self.__dict__:
             self.store.close()
         bell: CeleryDoorbell | None = self.__dict__.get("_bell")
         if bell is not None:
             bell.close()
+        export: TraceExport | None = self.__dict__.get("_trace_export")
+        if export is not None:
+            export.close()
 
 
 def open_installation(settings: Settings) -> Installation:

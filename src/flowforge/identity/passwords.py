@@ -12,8 +12,9 @@ from flowforge.identity.errors_accounts import PasswordWeakError
 PASSWORD_MIN_CHARACTERS: Final = 12
 PASSWORD_MAX_CHARACTERS: Final = 256
 _DIFFERENT_CHARACTERS_MIN: Final = 5
-_MEMORY_KIB: Final = 19_456
-_ROUNDS: Final = 2
+MEMORY_KIB: Final = 19_456
+ROUNDS: Final = 2
+"""Those of the OWASP Password Storage Cheat Sheet."""
 _AT_ONCE: Final = 4
 """So many are hashed at once: each takes 19 MiB and a core."""
 
@@ -31,10 +32,10 @@ def check_password(password: str, email: str) -> None:
 
 
 class PasswordHasher:
-    """argon2id with 19 MiB and 2 rounds (OWASP Password Storage). One object a process; safe for many at once, in one event loop."""
+    """argon2id. One object a process; safe for many at once, in one event loop."""
 
-    def __init__(self) -> None:
-        self._hash = PasswordHash((Argon2Hasher(time_cost=_ROUNDS, memory_cost=_MEMORY_KIB, parallelism=1),))
+    def __init__(self, *, memory_kib: int = MEMORY_KIB, rounds: int = ROUNDS) -> None:
+        self._hash = PasswordHash((Argon2Hasher(time_cost=rounds, memory_cost=memory_kib, parallelism=1),))
         self._turns = asyncio.Semaphore(_AT_ONCE)
 
     async def hash(self, password: str) -> str:

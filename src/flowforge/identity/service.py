@@ -18,6 +18,7 @@ from flowforge.identity.people import (
 )
 from flowforge.identity.rights import find_rights
 from flowforge.identity.telling_users import tell_user
+from flowforge.identity.totp import reencrypt_second_factors
 from flowforge.identity.types_accounts import LinkPurpose
 from flowforge.identity.user_views import describe_user
 from flowforge.identity.workspaces import find_workspace
@@ -52,6 +53,7 @@ __all__ = [
     "make_link_url",
     "make_sign_in_link",
     "put_identity",
+    "reencrypt_second_factors",
     "revoke_key",
     "summarize_key",
     "tell_user",

@@ -16,7 +16,7 @@ from flowforge.identity.errors_accounts import CodeRequiredError, LocalAccountsO
 from flowforge.identity.models_accounts import PasswordRow, UserRow
 from flowforge.identity.passwords import PasswordHasher
 from flowforge.identity.people import find_local_user, find_password
-from flowforge.identity.throttling import count_attempt, forgive_attempt, make_scopes
+from flowforge.identity.throttling import count_attempt, forgive_attempt, make_scopes, take_back_attempt
 from flowforge.identity.totp import find_totp_step
 from flowforge.identity.user_views import is_active
 from flowforge.kit.values import JsonValue
@@ -61,7 +61,7 @@ async def prove_password(call: Call, email: str, password: str, code: str | None
         return Proof(user.id, scopes, new_hash, None)
     if code is None:
         async with call.change() as session:
-            await forgive_attempt(session, scopes, call.now_ms)
+            await take_back_attempt(session, scopes, call.now_ms)
         raise CodeRequiredError
     step = find_totp_step(stored, code, call.parts.keyring, call.now_ms)
     if step is None:
@@ -111,6 +111,7 @@ async def record_sign_in(session: AsyncSession, call: Call, user_id: str, sessio
 
 
 async def _record_failure(call: Call, user_id: str | None) -> None:
+    call.parts.metrics.server.sign_in_failures.inc()
     async with call.change() as session:
         author = make_author(call, None)
         subject = user_id or UNKNOWN

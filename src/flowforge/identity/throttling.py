@@ -81,6 +81,14 @@ async def forgive_attempt(session: AsyncSession, scopes: Mapping[str, int], now_
     await session.flush()
 
 
+async def take_back_attempt(session: AsyncSession, scopes: Mapping[str, int], now_ms: int) -> None:
+    """The attempt was right as far as it went. Failures before it still count: whoever knows a password may be guessing codes."""
+    for scope in sorted(scopes):
+        row = await _lock(session, scope, now_ms)
+        row.failures = max(row.failures - 1, 0)
+    await session.flush()
+
+
 async def forget_failures(session: AsyncSession, before_ms: int) -> None:
     """Removes what counts for nothing any more."""
     await session.execute(

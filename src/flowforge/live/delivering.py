@@ -1,7 +1,7 @@
 """Deliveries go out: signed, with retries over three days, then a dead letter."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -43,10 +43,25 @@ class _Outcome:
         return self.status is not None and 200 <= self.status < 300
 
 
-class DeliveryDuty:
-    """Sends what is due, and drops what was delivered a week ago. Each second, or more often."""
+def _ignore(_outcome: str) -> None:
+    """Nobody counts."""
 
-    def __init__(self, database: Database, keyring: Keyring, egress: EgressClient, clock: Clock) -> None:
+
+class DeliveryDuty:
+    """Sends what is due, and drops what was delivered a week ago. Each second, or more often.
+
+    `on_outcome` is told of each attempt: delivered, failed, dead.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        keyring: Keyring,
+        egress: EgressClient,
+        clock: Clock,
+        on_outcome: Callable[[str], None] = _ignore,
+    ) -> None:
+        self._on_outcome = on_outcome
         self._database = database
         self._keyring = keyring
         self._egress = egress
@@ -114,6 +129,7 @@ class DeliveryDuty:
         else:
             delay_ms = RETRIES_MS[attempts - 1]
             values["due_at"] = now_ms + delay_ms + int(delay_ms * 0.1 * draw_fraction())
+        self._on_outcome("delivered" if outcome.is_good else "dead" if is_last else "failed")
         await session.execute(update(DeliveryRow).where(DeliveryRow.id == row.id).values(**values))
 
     async def _bury(

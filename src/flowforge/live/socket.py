@@ -32,7 +32,8 @@ class LiveLayer:
             await send({"type": "websocket.close", "code": _NOT_FOUND})
             return
         try:
-            await LiveConnection(self._parts, find_hub(self._parts), scope, receive, send).serve()
+            with self._parts.metrics.server.find_open_streams("websocket").track_inprogress():
+                await LiveConnection(self._parts, find_hub(self._parts), scope, receive, send).serve()
         except OSError:
             return  # the client has gone in the middle of a frame
         except Exception:

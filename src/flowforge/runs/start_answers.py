@@ -25,7 +25,7 @@ def describe_birth(born: NewRun, verdict: Verdict, request: StartRequest, workfl
         "estimated_end_at": None,
     }
     more: JsonObject = {"waiting_for": [], "progress": progress, "input": request.input, "output": None, "error": None}
-    return row | more | {"last_seq": 1}
+    return row | more | {"last_seq": 1, "uncompensated": []}
 
 
 def make_header(born: NewRun, status: str) -> RunHeader:
@@ -57,6 +57,7 @@ def describe_journal(header: RunHeader, rows: Sequence[JournalRow], workflow: Wo
     """The run as its journal says it is now."""
     history = read_history((decode_turn(row.seq, row.at, row.body) for row in rows), workflow)
     described = describe_run(header, history, history.list_steps(), load_blob, status=find_status(history, header.status))
+    described.setdefault("uncompensated", [])
     finished, ended_ms = history.finished, history.finished_at_ms
     if finished is not None and ended_ms is not None:
         error = finished.get("error")

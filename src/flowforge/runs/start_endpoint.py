@@ -36,6 +36,7 @@ class StartLayer:
         if scope["type"] != "http" or scope["path"] != START_PATH or scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
+        scope["state"]["route"] = START_PATH
         # The guard comes before anything else of the request is looked at.
         call = await admit(self._parts, HTTPConnection(scope, receive), START, RateKind.START)
         data = await _read_body(receive)

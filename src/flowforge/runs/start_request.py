@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from typing import Annotated, Final, Literal, Self
 from urllib.parse import parse_qsl
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from pydantic import ValidationError as PydanticError
 from pydantic_core import PydanticCustomError
 
 from flowforge.kit.errors import Detail, ValidationError
 from flowforge.kit.limits import Limits
 from flowforge.kit.units import parse_duration
-from flowforge.web.bodies import Body, JsonField, Title, read_json
+from flowforge.web.bodies import Body, JsonField, TitleAdapter, read_json
 from flowforge.web.errors import HeaderInvalidError, ParameterError
 from flowforge.web.faults import read_faults
 
@@ -25,7 +25,8 @@ DRAFT: Final = "draft"
 _KEY: Final = re.compile(rb"[\x21-\x7e]{1,255}")
 _KNOWN_PARAMETERS: Final = frozenset({"wait", "workspace"})
 
-LabelText = Annotated[Title, StringConstraints(max_length=200)]
+LabelText = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(TitleAdapter.validate_python)]
+"""As `Title`, but shorter: runs are found by it."""
 
 
 class StartBody(Body):

@@ -6,10 +6,11 @@
 | `events` | `event_listening.EventDuty` | 1 s | - |
 | `files` | `file_watching.FileDuty` | 1 s | `close()` |
 | `mailboxes` | `mail_polling.MailDuty` | 5 s | - |
+| `requests` | `recording.Recorder` | 1 s | - |
 
 Each has `run_once()`, which may be repeated, and made by several processes at once, without harm; it raises StorageError or
 DependencyError where it cannot go on now. In a cluster `clock` is the database's (`DatabaseClock`), so that nothing fires early, and
-folders are watched where the elected scheduler runs.
+folders are watched where the elected scheduler runs. `requests` belongs to every process that takes webhooks or fires anything.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -24,7 +25,7 @@ from flowforge.kit.limits import Limits
 from flowforge.kit.mail.mailer import Mailer
 from flowforge.kit.objects import ObjectStore
 from flowforge.language.catalog import Catalog
-from flowforge.triggers import event_listening, file_watching, mail_polling, schedule_firing
+from flowforge.triggers import event_listening, file_watching, mail_polling, recording, schedule_firing
 from flowforge.triggers.event_listening import EventDuty
 from flowforge.triggers.file_watching import FileDuty
 from flowforge.triggers.firing import Firing
@@ -70,4 +71,5 @@ def list_trigger_duties(parts: TriggerParts, stack: AsyncExitStack) -> Sequence[
         TriggerDuty("events", event_listening.EVERY_MS, events.run_once),
         TriggerDuty("files", file_watching.EVERY_MS, files.run_once),
         TriggerDuty("mailboxes", mail_polling.EVERY_MS, mailboxes.run_once),
+        TriggerDuty("requests", recording.EVERY_MS, parts.firing.recorder.run_once),
     )

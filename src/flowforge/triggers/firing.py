@@ -83,6 +83,7 @@ class Firing:
     def remember(self, occurrence: Occurrence, *, status: int, fired: Fired | None = None, error: str | None = None) -> None:
         """Adds a request to the trigger's list and figures."""
         trigger = occurrence.trigger
+        self.recorder.on_fired(trigger.kind, is_successful=error is None)
         self.recorder.add(
             RequestRecord(
                 trigger_id=trigger.id,

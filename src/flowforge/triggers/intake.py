@@ -4,7 +4,6 @@ The order of the checks is part of the contract (docs/triggers.md): method, path
 input. Up to the address every refusal is the same 404.
 """
 
-import asyncio
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,12 +27,12 @@ from flowforge.triggers.types import Fired
 from flowforge.web.addresses import find_address, is_trusted
 from flowforge.web.answers import answer_error, make_error
 from flowforge.web.application import Wrap
-from flowforge.web.bounds import BODY_WAIT_S
 from flowforge.web.calls import Parts
 from flowforge.web.errors import BadRequestError, PayloadTooLargeError, find_status
 from flowforge.web.frame import App, Receive, Scope, Send
 
 PREFIX: Final = "/hooks/"
+_ROUTE: Final = "/hooks/{path}"
 CHALLENGE_MAX_BYTES: Final = 1_024
 _RESERVED: Final = ("connectors/", "entitlements/")
 
@@ -70,6 +69,7 @@ class HookIntake:
         if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
             await self._app(scope, receive, send)
             return
+        scope["state"]["route"] = _ROUTE
         try:
             answer = await self._answer(scope, receive)
         except FlowForgeError as fault:
@@ -212,22 +212,19 @@ def _refuse_long(headers: dict[str, list[str]], most_bytes: int) -> None:
 
 
 async def _read_body(receive: Receive, most_bytes: int) -> bytes:
+    """The frame around us watches the time that a body takes, and its size as far as it is known before."""
     pieces: list[bytes] = []
     size = 0
-    try:
-        async with asyncio.timeout(BODY_WAIT_S):
-            while True:
-                message = await receive()
-                if message["type"] != "http.request":
-                    raise BadRequestError("The body broke off.", reason="body_incomplete")
-                pieces.append(message.get("body", b""))
-                size += len(pieces[-1])
-                if size > most_bytes:
-                    raise PayloadTooLargeError(most_bytes)
-                if not message.get("more_body", False):
-                    return b"".join(pieces)
-    except TimeoutError:
-        raise BadRequestError("The body did not come in time.", reason="body_incomplete") from None
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise BadRequestError("The body broke off, or did not come in time.", reason="body_incomplete")
+        pieces.append(message.get("body", b""))
+        size += len(pieces[-1])
+        if size > most_bytes:
+            raise PayloadTooLargeError(most_bytes)
+        if not message.get("more_body", False):
+            return b"".join(pieces) if len(pieces) > 1 else pieces[0]
 
 
 def _find_challenge(form: str, body: JsonValue) -> str | None:

@@ -3,7 +3,7 @@
 from collections import deque
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Final
+from typing import Final, Protocol
 
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -16,9 +16,21 @@ from flowforge.kit.values import JsonObject
 from flowforge.triggers import event_rows, repository
 from flowforge.triggers.types import RequestRecord
 
+EVERY_MS: Final = 1_000
 REQUESTS_KEPT: Final = 100
 _EVENTS_MAX: Final = 50_000
 """Events for the outside that wait to be written; beyond it, while the database is away, they are dropped."""
+
+
+class OnFired(Protocol):
+    """Told of each request to a trigger, by the trigger's kind."""
+
+    def __call__(self, kind: str, *, is_successful: bool) -> None: ...
+
+
+def _ignore(kind: str, *, is_successful: bool) -> None:
+    """Nobody counts."""
+    del kind, is_successful
 
 
 @dataclass(slots=True)
@@ -50,10 +62,11 @@ class Recorder:
     """Keeps figures and the last requests of triggers. `run_once` writes them; its process runs that every second, and at its end.
 
     What a process that dies has not written is missing from figures and lists; the runs themselves are not. `tells_outside`: whether
-    `trigger.fired` and `trigger.failed` go into the outbox.
+    `trigger.fired` and `trigger.failed` go into the outbox. `on_fired`: counts for the metrics.
     """
 
-    def __init__(self, sessions: Sessions, *, tells_outside: bool = False) -> None:
+    def __init__(self, sessions: Sessions, *, tells_outside: bool = False, on_fired: OnFired = _ignore) -> None:
+        self.on_fired = on_fired
         self._sessions = sessions
         self._tells_outside = tells_outside
         self._heaps: dict[str, _Heap] = {}

@@ -6,7 +6,8 @@ from typing import Annotated, Final, Literal
 from fastapi import Path
 from pydantic import Field
 
-from flowforge.audit.service import record
+from flowforge.audit.service import record, reencrypt_person_keys
+from flowforge.identity.service import reencrypt_second_factors
 from flowforge.kit.values import JsonObject
 from flowforge.language.times import format_timestamp_ms
 from flowforge.vault import service
@@ -151,10 +152,16 @@ async def find_variable_uses(call: CallIn, name: NameIn) -> UsesAnswer:
 
 @keyring.post("/reencrypt", "settings:manage", summary="Write every secret with the current key")
 async def reencrypt(call: CallIn) -> ReencryptionAnswer:
-    """After ENCRYPTION_KEY was changed. It goes on with what is left when it is called again, and may run while others work."""
+    """After ENCRYPTION_KEY was changed. It goes on with what is left when it is called again, and may run while others work.
+
+    The keys of persons in the audit log and second factors get the current key too; the figures are those of the secrets.
+    """
     async with call.parts.database.write() as session:
         total = await service.count_secrets(session)
         done = await service.reencrypt_secrets(session, call.parts.keyring)
+        await reencrypt_person_keys(session, call.parts.keyring)
+    async with call.change() as session:
+        await reencrypt_second_factors(session, call.parts.keyring)
     failed = list(done.unreadable)
     async with call.change() as session:
         after: JsonObject = {"rotated": done.changed, "failed": len(failed)}

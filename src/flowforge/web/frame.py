@@ -10,6 +10,7 @@ from flowforge.kit.clock import Clock
 from flowforge.kit.errors import Detail, FlowForgeError
 from flowforge.kit.ids import make_id
 from flowforge.kit.telemetry.logs import get_logger
+from flowforge.kit.telemetry.origins import Origin, Working
 from flowforge.web.answers import answer_bug, answer_error, make_error
 
 Scope = MutableMapping[str, Any]
@@ -26,7 +27,7 @@ _HOST: Final = re.compile(r"(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _HEADERS_MAX: Final = 200
 _HEADER_BYTES_MAX: Final = 32_768
-_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 CONTENT_SECURITY_POLICY: Final = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 _ALWAYS: Final = {
@@ -67,10 +68,9 @@ class Frame:
         state["request_id"] = _find_request_id(headers)
         state["traceparent"] = _find_traceparent(headers)
         refusal = self._refuse(scope, headers)
-        if scope["type"] == "websocket":
-            await self._serve_socket(scope, receive, send, refusal)
-        else:
-            await self._serve(scope, receive, send, refusal)
+        serve = self._serve_socket if scope["type"] == "websocket" else self._serve
+        with Working(Origin(state["request_id"], state["traceparent"])):
+            await serve(scope, receive, send, refusal)
 
     async def _serve_socket(self, scope: Scope, receive: Receive, send: Send, refusal: Response | None) -> None:
         if refusal is not None:
@@ -117,7 +117,7 @@ class Frame:
         request_id: str = scope["state"]["request_id"]
         if len(headers) > _HEADERS_MAX or sum(len(name) + len(value) for name, value in headers) > _HEADER_BYTES_MAX:
             return make_error(431, "REQUEST_HEADER_FIELDS_TOO_LARGE", "The headers are too many or too long.", [], request_id)
-        if scope["type"] == "http" and scope["method"] not in _METHODS:
+        if scope["type"] == "http" and scope["method"] not in METHODS:
             return make_error(405, "METHOD_NOT_ALLOWED", "This method is used nowhere here.", [], request_id)
         hosts = [value.decode("latin-1").lower() for name, value in headers if name == b"host"]
         if len(hosts) != 1 or not _HOST.fullmatch(hosts[0]) or _strip_port(hosts[0]) not in self._hosts:

@@ -32,23 +32,23 @@ def make_connection(headers: dict[str, str], *, kind: str = "http", method: str 
     return HTTPConnection(scope | {"client": ("127.0.0.1", 1), "scheme": "http", "server": ("127.0.0.1", 8000)})
 
 
-@pytest.mark.parametrize("path", ["/users?x=/health", "/users?next=/auth/login", "/users#/ready", "/users?/docs"])
-async def test_a05_the_query_opens_nothing(path: str, lab: AccountsLab):
-    answer = await lab.open_browser().get(path)
-    assert answer.status_code == 401
+async def test_a05_the_query_opens_nothing(lab: AccountsLab):
+    for path in ["/users?x=/health", "/users?next=/auth/login", "/users#/ready", "/users?/docs"]:
+        answer = await lab.open_browser().get(path)
+        assert answer.status_code == 401
 
 
-@pytest.mark.parametrize("name", ["ready", "health", "configs", "login", "docs", "openapi.json", "auth"])
-async def test_a05_the_name_of_a_thing_opens_nothing(name: str, tmp_path: Path):
+async def test_a05_the_name_of_a_thing_opens_nothing(tmp_path: Path):
     async with open_accounts_lab(tmp_path, more_routers=[named]) as lab:
-        assert (await lab.open_browser().get(f"/things/{name}")).status_code == 401
         anna = await lab.enter()
-        assert (await anna.get(f"/things/{name}")).json()["actor"] == name
+        for name in ["ready", "health", "configs", "login", "docs", "openapi.json", "auth"]:
+            assert (await lab.open_browser().get(f"/things/{name}")).status_code == 401
+            assert (await anna.get(f"/things/{name}")).json()["actor"] == name
 
 
-@pytest.mark.parametrize("host", ["localhost/health?", "a#b", "127.0.0.1:8000/ready", "evil.example", "127.0.0.1@evil.example"])
-async def test_a05_the_host_opens_nothing(host: str, lab: AccountsLab):
-    assert (await lab.open_browser().get("/users", host=host)).status_code == 400
+async def test_a05_the_host_opens_nothing(lab: AccountsLab):
+    for host in ["localhost/health?", "a#b", "127.0.0.1:8000/ready", "evil.example", "127.0.0.1@evil.example"]:
+        assert (await lab.open_browser().get("/users", host=host)).status_code == 400
 
 
 @pytest.mark.parametrize(

@@ -36,20 +36,20 @@ async def test_tok_19_two_headers_are_refused_and_a_header_beats_cookies(lab: Ac
     assert (await anna.get("/probes/who", x_api_key="wrong")).status_code == 401
 
 
-@pytest.mark.parametrize("name", ["token", "access_token", "api_key", "key", "authorization"])
-async def test_tok_20_the_query_is_never_read(name: str, lab: AccountsLab):
+async def test_tok_20_the_query_is_never_read(lab: AccountsLab):
     key = await lab.make_key(await lab.enter(), "run:read")
-    answer = await lab.open_browser().get(f"/probes/who?{name}={key}")
-    assert answer.status_code == 401
+    for name in ["token", "access_token", "api_key", "key", "authorization"]:
+        answer = await lab.open_browser().get(f"/probes/who?{name}={key}")
+        assert answer.status_code == 401
 
 
-@pytest.mark.parametrize("place", [3, 11, 13, 40, 55])
-async def test_tok_21_a_key_with_one_wrong_character_is_refused(place: int, lab: AccountsLab):
+async def test_tok_21_a_key_with_one_wrong_character_is_refused(lab: AccountsLab):
     key = await lab.make_key(await lab.enter(), "run:read")
-    wrong = key[:place] + ("a" if key[place] != "a" else "b") + key[place + 1 :]
-    assert (await ask(lab, x_api_key=wrong))[0] == 401
-    assert (await ask(lab, x_api_key=key[:-1]))[0] == 401
-    assert (await ask(lab, x_api_key=key + "a"))[0] == 401
+    for place in [3, 11, 13, 40, 55]:
+        wrong = key[:place] + ("a" if key[place] != "a" else "b") + key[place + 1 :]
+        assert (await ask(lab, x_api_key=wrong))[0] == 401
+        assert (await ask(lab, x_api_key=key[:-1]))[0] == 401
+        assert (await ask(lab, x_api_key=key + "a"))[0] == 401
 
 
 async def test_tok_22_a_revoked_key_is_refused_within_five_seconds(lab: AccountsLab):

@@ -48,21 +48,14 @@ async def test_tok_01_without_credentials_there_is_a_challenge(lab: AccountsLab)
     assert (await lab.open_browser().client.get("/api/v1/probes/who", headers={"cookie": ""})).status_code == 401
 
 
-@pytest.mark.parametrize("change", ["tampered", "truncated", "foreign", "empty", "long", "not_ascii"])
-async def test_tok_26_a_changed_session_cookie_is_refused(change: str, lab: AccountsLab):
+async def test_tok_26_a_changed_session_cookie_is_refused(lab: AccountsLab):
     anna = await lab.enter()
     sid = anna.sid
-    sent = {
-        "tampered": sid[:-1] + ("A" if sid[-1] != "A" else "B"),
-        "truncated": sid[:20],
-        "foreign": "x" * 43,
-        "empty": "",
-        "long": sid * 100,
-        "not_ascii": "\xe9" * 43,
-    }[change]
-    stranger = lab.open_browser()
-    answer = await stranger.client.get("/api/v1/probes/who", headers={b"cookie": f"flowforge_sid={sent}".encode("latin-1")})
-    assert answer.status_code == 401
+    tampered = sid[:-1] + ("A" if sid[-1] != "A" else "B")
+    for sent in (tampered, sid[:20], "x" * 43, "", sid * 100, "\xe9" * 43):
+        headers = {b"cookie": f"flowforge_sid={sent}".encode("latin-1")}
+        answer = await lab.open_browser().client.get("/api/v1/probes/who", headers=headers)
+        assert answer.status_code == 401, sent
     assert (await anna.get("/probes/who")).status_code == 200
 
 
@@ -75,6 +68,17 @@ async def test_tok_27_a_session_that_does_not_open_is_refused_with_an_alarm(lab:
         await session.execute(update(SessionRow).values(sealed=bytes(sealed)))
     assert (await anna.get("/probes/who")).status_code == 401
     assert "A session does not open" in caplog.text
+
+
+async def test_tok_43_44_a_session_moved_to_another_row_or_of_an_unknown_key_is_refused(lab: AccountsLab):
+    anna = await lab.enter()
+    bob = await lab.enter("bob@example.com")
+    async with lab.parts.database.write.begin() as session:
+        rows = {row.user_id: row for row in await session.scalars(select(SessionRow))}
+        rows[anna.user_id].sealed = rows[bob.user_id].sealed
+        rows[bob.user_id].key_id = "k_" + "0" * 16
+    assert (await anna.get("/probes/who")).status_code == 401
+    assert (await bob.get("/probes/who")).status_code == 401
 
 
 async def test_tok_28_the_session_id_is_another_after_each_sign_in(lab: AccountsLab):
@@ -147,10 +151,10 @@ async def test_tok_31_two_cookies_of_our_name_are_refused(lab: AccountsLab):
     assert answer.json()["error"]["details"][0]["code"] == "cookie_repeated"
 
 
-@pytest.mark.parametrize("cookie", [b"=", b"====", b";;;", b"\xff\xfe=\xff", b"flowforge_sid", b"flowforge_sid=="])
-async def test_tok_32_odd_cookie_headers_are_nobody(cookie: bytes, lab: AccountsLab):
-    answer = await lab.open_browser().client.get("/api/v1/probes/who", headers={b"cookie": cookie})
-    assert answer.status_code == 401
+async def test_tok_32_odd_cookie_headers_are_nobody(lab: AccountsLab):
+    for cookie in [b"=", b"====", b";;;", b"\xff\xfe=\xff", b"flowforge_sid", b"flowforge_sid=="]:
+        answer = await lab.open_browser().client.get("/api/v1/probes/who", headers={b"cookie": cookie})
+        assert answer.status_code == 401
 
 
 async def test_tok_32_a_huge_cookie_header_is_refused(lab: AccountsLab):
@@ -191,9 +195,9 @@ async def refuse_logout(browser: Browser) -> None:
     assert (await browser.get("/probes/who")).status_code == 200
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [
+async def test_tok_35_changes_from_other_sites_are_refused(lab: AccountsLab):
+    anna = await lab.enter()
+    for headers in [
         {"origin": "https://evil.example"},
         {"origin": "null"},
         {"origin": "http://127.0.0.1:8001"},
@@ -202,11 +206,8 @@ async def refuse_logout(browser: Browser) -> None:
         {"sec_fetch_site": "cross-site"},
         {"origin": "", "sec_fetch_site": "cross-site"},
         {"origin": ""},
-    ],
-)
-async def test_tok_35_changes_from_other_sites_are_refused(headers: dict[str, str], lab: AccountsLab):
-    anna = await lab.enter()
-    await refuse(anna, **headers)
+    ]:
+        await refuse(anna, **headers)
 
 
 async def test_tok_35_our_own_origins_are_taken(lab: AccountsLab):

@@ -1,10 +1,16 @@
 import subprocess
 import sys
 
+import pytest
 from opentelemetry import trace
+from tests.support.collectors import open_collector
 
+from flowforge.kit.errors import ValidationError
+from flowforge.kit.telemetry.exporting import TraceExport, find_traces_url
+from flowforge.kit.telemetry.origins import NOWHERE, Origin, Working, find_traceparent, read_origin, write_origin
 from flowforge.kit.telemetry.tracing import Tracing
 
+PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 SPANS_WITHOUT_TRACING = """
 import sys
 from flowforge.kit.telemetry.tracing import Tracing
@@ -19,8 +25,91 @@ def test_span_does_not_even_load_opentelemetry_until_tracing_is_enabled():
     assert done.stdout == "False\n"
 
 
-def test_span_is_opentelemetrys_once_tracing_is_enabled():
+def test_span_is_opentelemetrys_current_one_once_tracing_is_enabled():
+    with open_collector() as collector:
+        export = TraceExport(collector.url, version="1", instance="test")
+        with export.tracing.span("run", run_id="run_1") as span:
+            assert span is not None
+            context = trace.get_current_span().get_span_context()
+            assert span.traceparent == find_traceparent()
+            assert span.traceparent[:52] == f"00-{context.trace_id:032x}-{context.span_id:016x}"
+        assert find_traceparent() is None
+        export.close()
+        export.close()
+        (sent,) = collector.list_spans()
+    assert (sent.name, sent.attributes, sent.is_failed) == ("run", {"run_id": "run_1"}, False)
+
+
+def test_span_is_made_by_the_processs_own_provider_where_no_tracer_is_given():
     tracing = Tracing()
     tracing.enable()
-    with tracing.span("run", run_id="run_1") as span:
-        assert isinstance(span, trace.Span)
+    assert tracing.is_on
+    with tracing.span("run", parent=PARENT):
+        pass
+
+
+def test_span_that_something_is_raised_through_is_a_failed_one_without_data():
+    with open_collector() as collector:
+        export = TraceExport(collector.url, version="1", instance="test")
+        with (
+            pytest.raises(LookupError, match="secret"),
+            export.tracing.span("outer", parent=PARENT),
+            export.tracing.span("inner"),
+        ):
+            raise LookupError("secret")
+        export.close()
+        inner, outer = collector.list_spans()
+        assert b"secret" not in b"".join(body for _, body in collector.bodies)
+    assert (inner.is_failed, outer.is_failed) == (True, True)
+    assert (inner.parent, outer.parent) == (outer.span_id, PARENT[36:52])
+    assert inner.trace_id == outer.trace_id == PARENT[3:35]
+
+
+def test_callers_that_do_not_sample_are_followed():
+    with open_collector() as collector:
+        export = TraceExport(collector.url, version="1", instance="test")
+        with export.tracing.span("run", parent=PARENT[:-2] + "00") as span:
+            assert span is not None
+            assert span.traceparent.endswith("-00")
+        export.close()
+        assert collector.bodies == []
+
+
+def test_collector_that_is_away_holds_nobody_up_for_long():
+    export = TraceExport("http://127.0.0.1:9", version="1", instance="test")
+    with export.tracing.span("run"):
+        pass
+    export.close()
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "url"),
+    [
+        ("http://collector:4318", "http://collector:4318/v1/traces"),
+        ("http://collector:4318/", "http://collector:4318/v1/traces"),
+        ("https://api.example/otlp/v1/traces", "https://api.example/otlp/v1/traces"),
+    ],
+)
+def test_endpoint_without_a_path_gets_that_of_traces(endpoint: str, url: str):
+    assert find_traces_url(endpoint) == url
+
+
+@pytest.mark.parametrize("endpoint", ["collector:4317", "grpc://collector", "http://", "http://[::1", ""])
+def test_endpoint_that_is_no_address_is_refused_by_the_settings_name(endpoint: str):
+    with pytest.raises(ValidationError, match="FLOWFORGE_OTLP_ENDPOINT"):
+        find_traces_url(endpoint)
+
+
+def test_origin_is_read_as_it_was_written_and_nothing_else_is_one():
+    origin = Origin("req_1", PARENT)
+    assert read_origin(write_origin(origin)) == origin
+    assert read_origin(write_origin(Origin("req_1"))) == Origin("req_1")
+    assert write_origin(NOWHERE) is None
+    others: list[object] = [None, [], {}, {"request": 5}, {"trace": "x" * 129}]
+    assert [read_origin(stored) for stored in others] == [NOWHERE] * 5
+
+
+def test_work_goes_back_to_its_own_origin_while_it_lasts():
+    with Working(Origin("req_1", PARENT)), Working(Origin("req_2")):
+        assert find_traceparent() is None
+    assert find_traceparent() is None

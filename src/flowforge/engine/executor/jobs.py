@@ -19,6 +19,7 @@ from flowforge.engine.store import LogLine, TakenJob
 from flowforge.kit.border import encode
 from flowforge.kit.errors import InvariantError, StorageError
 from flowforge.kit.telemetry.logs import get_logger
+from flowforge.kit.telemetry.origins import NOWHERE, Origin
 from flowforge.operations.definition import Nature
 
 _RETRY_S: Final = 1.0
@@ -35,6 +36,7 @@ class JobRun:
     flight: Flight
     depth: int
     is_heavy: bool
+    origin: Origin = NOWHERE
     is_dropped: bool = False
     logs: list[LogLine] = field(default_factory=list[LogLine])
     run_id: str = field(init=False)
@@ -174,7 +176,7 @@ class JobTaker:
         operation = self._maker.find_operation(order.effect.name)
         is_heavy = operation is not None and operation.nature_of(order.effect.parameters) is Nature.HEAVY
         (self._heavy_queues if is_heavy else self._light_queues).add(taken.queue)
-        return JobRun(taken, worker, Flight(order.effect), order.depth, is_heavy)
+        return JobRun(taken, worker, Flight(order.effect), order.depth, is_heavy, order.origin)
 
     def _keep(self, task: "asyncio.Task[None]") -> None:
         self._tasks.add(task)

@@ -8,6 +8,7 @@ from flowforge.engine.jobs import depth_of
 from flowforge.engine.machine import RunState, TurnSheet
 from flowforge.engine.machine.work import Effect, Outcome
 from flowforge.engine.store import LogLine
+from flowforge.kit.telemetry.origins import read_origin
 
 
 @dataclass(slots=True, eq=False)
@@ -47,6 +48,7 @@ class LiveRun:
         "mail_logs",
         "mail_read",
         "no",
+        "origin",
         "outcomes",
         "pending",
         "priority",
@@ -64,6 +66,7 @@ class LiveRun:
         self.state = state
         self.run_id = state.run_id
         self.workspace_id = state.workspace_id
+        self.origin = read_origin(state.started.get("origin"))
         self.depth = depth_of(state)
         """How many runs stand above this one."""
         self.epoch = epoch

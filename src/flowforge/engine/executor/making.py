@@ -23,6 +23,7 @@ from flowforge.kit.limits import Limits
 from flowforge.kit.masking import Masker
 from flowforge.kit.telemetry.logs import get_logger
 from flowforge.kit.telemetry.metrics import Metrics
+from flowforge.kit.telemetry.origins import Origin, Working
 from flowforge.kit.telemetry.tracing import Tracing
 from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.operations.calling import find_target, run_effect, validate_parameters
@@ -52,11 +53,15 @@ class AttemptPorts:
 
 
 class AttemptOwner(Protocol):
-    """For whom an attempt is made: a run in memory, or a job. `depth`: how many runs stand above it; `is_dropped`: nobody hears of it."""
+    """For whom an attempt is made: a run in memory, or a job.
+
+    `depth`: how many runs stand above it; `origin`: what the run goes back to; `is_dropped`: nobody hears of it.
+    """
 
     run_id: str
     workspace_id: str
     depth: int
+    origin: Origin
     is_dropped: bool
     logs: list[LogLine]
 
@@ -79,9 +84,8 @@ class AttemptMaker:
         outcome: Ending = Aborted(work.key, work.attempt)
         try:
             if not flight.is_aborted and not owner.is_dropped:
-                ids = {"run": owner.run_id, "step": work.key}
-                with self._ports.tracing.span("step.attempt", operation=work.name, attempt=work.attempt, **ids):
-                    outcome = await self._attempt(owner, flight)
+                with Working(owner.origin, run=owner.run_id, step=work.key, attempt=work.attempt):
+                    outcome = await self._attempt_in_span(owner, flight)
         except asyncio.CancelledError:
             outcome = _explain_cancel(flight)
         except Exception:  # supervisor: a fault of ours fails the step, not the engine
@@ -100,6 +104,19 @@ class AttemptMaker:
     async def close(self) -> None:
         """Ends the processes of heavy operations; call it when no attempt is in flight."""
         await self._ports.heavy.close()
+
+    async def _attempt_in_span(self, owner: AttemptOwner, flight: Flight) -> Ending:
+        tracing = self._ports.tracing
+        if not tracing.is_on:
+            return await self._attempt(owner, flight)
+        work, parent = flight.work, owner.origin.traceparent
+        with tracing.span(
+            "step.attempt", parent=parent, operation=work.name, attempt=work.attempt, run=owner.run_id, step=work.key
+        ) as span:
+            outcome = await self._attempt(owner, flight)
+            if span is not None and isinstance(outcome, Failed):
+                span.fail(outcome.error["code"])
+            return outcome
 
     async def _attempt(self, owner: AttemptOwner, flight: Flight) -> Ending:
         crashpoint("CP07")

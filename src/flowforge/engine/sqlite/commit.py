@@ -127,7 +127,9 @@ class _Batch:
         self.told = change_jobs(self.connection, turns)
         events = [*births.outbox, *(event for turn in turns for event in turn.outbox)]
         if events:
-            write_rows(self.connection, _OUTBOX, [_outbox_row(event, self.now if self.tells_outbox else None) for event in events])
+            write_rows(
+                self.connection, _OUTBOX, [_outbox_row(event, self.now if self.tells_outbox else None) for event in events]
+            )
 
     def _end(self, turns: Sequence[Turn], displacing: Sequence[NewMail], suspects: set[int]) -> None:
         for_keys(self.connection, _PROGRESS, suspects)

@@ -20,10 +20,11 @@ from flowforge.entrypoints.cli.failures import (
     UsageError,
     describe_error,
     exit_code_of,
+    find_request_id,
     format_error,
     record_bug,
 )
-from flowforge.entrypoints.cli.frame import Frame, make_frame
+from flowforge.entrypoints.cli.frame import Frame, find_server, make_frame
 from flowforge.entrypoints.cli.lazy import LazyCommand, LazyGroup
 from flowforge.kit.errors import FlowForgeError
 from flowforge.kit.ids import make_id
@@ -31,6 +32,10 @@ from flowforge.kit.ids import make_id
 _COMMANDS: Final = "flowforge.entrypoints.cli.commands"
 _FLAGS: Final = ("--json", "--quiet", "-q")
 _DATA: Final = "--data"
+_VALUED: Final = (_DATA, "--url", "--workspace")
+_TOKEN: Final = "--token"  # noqa: S105 - the option's name
+_OWN_TOKEN: Final = "login"  # noqa: S105 - a command's name
+"""The command whose own option is called so."""
 
 
 class RootGroup(LazyGroup):
@@ -60,6 +65,7 @@ class RootGroup(LazyGroup):
         "settings": LazyCommand(f"{_COMMANDS}.settings", "All settings: value, origin, meaning."),
         "doctor": LazyCommand(f"{_COMMANDS}.doctor", "Say what is wrong with this machine, and how to mend it."),
         "db": LazyCommand(f"{_COMMANDS}.db", "The database: upgrade, check, roll back, copy to another."),
+        "triggers": LazyCommand(f"{_COMMANDS}.triggers", "What starts workflows by itself: list, pause, look at its requests."),
         "users": LazyCommand(f"{_COMMANDS}.users", "People: make, list, disable, let in."),
         "keys": LazyCommand(f"{_COMMANDS}.keys", "API keys of the workspace."),
         "login": LazyCommand(f"{_COMMANDS}.login", "Sign in to a server."),
@@ -128,6 +134,22 @@ def start(
     data: Annotated[
         Path | None, typer.Option("--data", help="The data folder [env: FLOWFORGE_DATA].", show_default=False)
     ] = None,
+    url: Annotated[
+        str | None,
+        typer.Option("--url", help="Work on this server, not on a data folder [env: FLOWFORGE_URL].", show_default=False),
+    ] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            _TOKEN, help="An API key or access token; else what `login` stored [env: FLOWFORGE_TOKEN].", show_default=False
+        ),
+    ] = None,
+    workspace: Annotated[
+        str | None,
+        typer.Option(
+            "--workspace", help="A workspace of the server, by name or id [env: FLOWFORGE_WORKSPACE].", show_default=False
+        ),
+    ] = None,
     is_json: Annotated[bool, typer.Option("--json", help="JSON lines, also on a terminal [env: FLOWFORGE_JSON].")] = False,
     is_quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only results and errors [env: FLOWFORGE_QUIET].")] = False,
     _version: Annotated[
@@ -138,12 +160,15 @@ def start(
 
     On a terminal: tables and colour. Piped, or with --json: JSON lines on stdout, a row each.
     Exit codes: 0 success, 1 failed, 2 invalid input, 3 the run waits, 4 not found, 5 not permitted,
-    6 conflict, 7 database unreachable, 70 our bug, 130 interrupted.
+    6 conflict, 7 server or database unreachable, 70 our bug, 130 interrupted.
     """
     if ctx.invoked_subcommand is None:
         typer.echo(ctx.get_help())
         raise typer.Exit
-    ctx.obj = make_frame(data, is_json=is_json, is_quiet=is_quiet, environ=os.environ)
+    server = find_server(os.environ, url, token, workspace)
+    if server is None and (token or workspace):
+        raise UsageError("--token and --workspace are for a server: name it with --url (or FLOWFORGE_URL).")
+    ctx.obj = make_frame(data, is_json=is_json, is_quiet=is_quiet, environ=os.environ, server=server)
 
 
 def hoist_global_options(args: Sequence[str]) -> list[str]:
@@ -154,9 +179,11 @@ def hoist_global_options(args: Sequence[str]) -> list[str]:
     index = 0
     while index < end:
         word = args[index]
-        if word in _FLAGS or word.startswith(f"{_DATA}="):
+        name, separator, _ = word.partition("=")
+        is_valued = name in _VALUED or (name == _TOKEN and rest[:1] != [_OWN_TOKEN])
+        if word in _FLAGS or (is_valued and separator):
             hoisted.append(word)
-        elif word == _DATA and index + 1 < end:
+        elif is_valued and index + 1 < end:
             hoisted.extend(args[index : index + 2])
             index += 1
         else:
@@ -173,7 +200,7 @@ def _frame_for(args: Sequence[str]) -> Frame:
 
 
 def _tell(error: FlowForgeError, args: Sequence[str]) -> ExitCode:
-    _frame_for(args).output.write_error(format_error(error), describe_error(error, make_id("req")))
+    _frame_for(args).output.write_error(format_error(error), describe_error(error, find_request_id(error) or make_id("req")))
     return exit_code_of(error)
 
 

@@ -59,6 +59,12 @@ def describe_detail(detail: Detail) -> JsonObject:
     return described | {name: value for name, value in optional.items() if value is not None}
 
 
+def find_request_id(error: FlowForgeError) -> str | None:
+    """The id under which a server knows the request that failed; None where none was asked."""
+    found: object = getattr(error, "request_id", None)
+    return found if isinstance(found, str) and found else None
+
+
 def describe_error(error: FlowForgeError, request_id: str) -> JsonObject:
     """The error object of api.md: what stderr gets in JSON."""
     return {

@@ -9,6 +9,8 @@ from typer._click.shell_completion import CompletionItem  # typer exports no nam
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from flowforge.entrypoints.cli.remote.switch import switch_commands
+
 
 @dataclass(frozen=True, slots=True)
 class LazyCommand:
@@ -39,7 +41,7 @@ class LazyGroup(TyperGroup):
         if entry is None:
             return None
         if cmd_name not in self._loaded:
-            command = get_command(import_module(entry.module).app)
+            command = get_command(switch_commands(import_module(entry.module).app, cmd_name))
             command.name = cmd_name
             self._loaded[cmd_name] = command
         return self._loaded[cmd_name]

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, cast
+from urllib.parse import urlsplit
 
 from flowforge.entrypoints.cli.failures import UsageError
 from flowforge.kit.atomic import write_atomic
@@ -12,6 +13,7 @@ from flowforge.kit.errors import InvariantError
 from flowforge.kit.values import JsonObject
 
 _FILE: Final = "logins.json"
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,20 @@ def find_logins_file(environ: Mapping[str, str]) -> Path:
     """`$XDG_CONFIG_HOME/flowforge/logins.json`, or the same below ~/.config."""
     base = environ.get("XDG_CONFIG_HOME") or "~/.config"
     return Path(base).expanduser() / "flowforge" / _FILE
+
+
+def check_address(url: str) -> str:
+    """The server's address without a slash at its end.
+
+    Raises:
+        UsageError: it is none, or what proves who asks would go over the network for anybody to read.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment or parts.username:
+        raise UsageError(f"{url!r} is no address of a server; write it like https://flowforge.example.com.")
+    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+        raise UsageError(f"{url} would send your password or token where anybody can read it; use https.")
+    return url.rstrip("/")
 
 
 def find_login(path: Path, url: str) -> Login | None:

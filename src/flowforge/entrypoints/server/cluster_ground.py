@@ -2,14 +2,16 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import partial
 
+from flowforge.cluster.health_checks import check_redis
 from flowforge.entrypoints.ports import VersionsPort
 from flowforge.entrypoints.publishing import open_bus
 from flowforge.entrypoints.roles import Role
 from flowforge.entrypoints.server.clustered import ClusterRunner
 from flowforge.entrypoints.server.domains import Ground
 from flowforge.entrypoints.server.pinning import PinnedVersions
-from flowforge.entrypoints.server.redis import open_redis
+from flowforge.entrypoints.server.redis import open_redis, ping_redis
 from flowforge.entrypoints.wiring import Installation
 from flowforge.kit.clock import SystemClock
 
@@ -28,7 +30,10 @@ async def open_ground(role: Role, installation: Installation, role_name: str, na
     try:
         await runner.open()
         try:
-            yield Ground(installation, runner, versions, bus, role.pages, open_redis(role.settings))
+            redis = open_redis(role.settings)
+            if redis is not None:
+                role.pages.add(check_redis(partial(ping_redis, redis)))
+            yield Ground(installation, runner, versions, bus, role.pages, redis)
         finally:
             await runner.close()
     finally:

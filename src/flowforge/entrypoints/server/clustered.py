@@ -157,7 +157,11 @@ class ClusterRunner:
 
     async def _stands_still(self, run_no: int) -> bool:
         glance = await asyncio.to_thread(self._reader.glance, run_no)
-        return glance is None or glance.is_finished or (glance.status in _STANDING and glance.due_at is not None)
+        if glance is None or glance.is_finished:
+            return True
+        # A run that is due, because a message came or a time is over, goes on as soon as a worker has it.
+        is_due = glance.due_at is None or glance.due_at <= self._installation.clock.now_ms()
+        return glance.status in _STANDING and not is_due
 
     @asynccontextmanager
     async def watch(self, run_no: int, run_id: str, on_turn: Listener, on_news: Callable[[], None]) -> AsyncGenerator[None]:

@@ -13,11 +13,13 @@ from flowforge.runs.start_endpoint import StartLayer
 from flowforge.triggers.intake import make_hook_layer
 from flowforge.web.application import Application, Wrap, make_application
 from flowforge.web.cors import Cors, ListOrigins
+from flowforge.web.observing import Observer, TraceLayer
 
 
 def make_server(ground: Ground, domains: Domains) -> Application:
     """The application, ready to be served. Layers: the first one is the outermost."""
     parts, pages = domains.parts, ground.pages
+    tracing = ground.installation.tracing
     layers: list[Wrap] = [
         lambda app: HealthLayer(app, pages),
         lambda app: Cors(app, make_origins(parts.settings, domains.present)),
@@ -26,7 +28,9 @@ def make_server(ground: Ground, domains: Domains) -> Application:
         lambda app: LiveLayer(app, parts),
         lambda app: NoticeChanges(app, ground.versions),
     ]
-    return make_application(parts, list_routers(), layers)
+    if tracing.is_on:
+        layers.insert(0, lambda app: TraceLayer(app, tracing))
+    return make_application(parts, list_routers(), layers, observe=Observer(parts.metrics.server))
 
 
 def make_origins(settings: Settings, present: PresentSettings) -> ListOrigins:

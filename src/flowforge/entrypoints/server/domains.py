@@ -13,6 +13,7 @@ from flowforge.entrypoints.run_ground import InstallationGround
 from flowforge.entrypoints.server.clustered import ClusterRunner
 from flowforge.entrypoints.server.duties import DomainDuty
 from flowforge.entrypoints.server.embedded import EmbeddedRunner
+from flowforge.entrypoints.server.figures import FIGURES_EVERY_MS, AuditFigures
 from flowforge.entrypoints.server.ground import list_ground_ports
 from flowforge.entrypoints.server.identity_ports import list_identity_ports, make_provider_tokens, make_providers
 from flowforge.entrypoints.server.pinning import PinnedVersions
@@ -99,7 +100,8 @@ def make_domains(ground: Ground, services: Services) -> Domains:
         )
     )
     hub = _make_hub(ground, accounts.gate)
-    recorder = Recorder(installation.database.write, tells_outside=True)
+    metrics = installation.metrics.server
+    recorder = Recorder(installation.database.write, tells_outside=True, on_fired=metrics.count_trigger_firing)
     firing = _make_firing(ground, recorder)
     ports |= {**accounts.ports, **list_identity_ports(providers), **_list_run_ports(ground, run_ground), **_list_live_ports(hub)}
     ports |= {EgressClient: egress, Mailer: mailer, Recorder: recorder, Firing: firing}
@@ -122,6 +124,8 @@ def make_domains(ground: Ground, services: Services) -> Domains:
             for duty in list_audit_duties(installation.settings, installation.database, signing, installation.clock)
         ),
     ]
+    proof = AuditFigures(installation, signing, SystemClock())
+    duties.append(DomainDuty("audit_figures", FIGURES_EVERY_MS, proof.run_once))
     return Domains(parts, hub, present, own_duties, duties)
 
 
@@ -141,9 +145,10 @@ def _make_parts(ground: Ground, gate: Gate, ports: Mapping[type, object]) -> Par
 
 
 def _make_hub(ground: Ground, gate: Gate) -> LiveHub:
-    sessions = ground.installation.database.read
+    installation = ground.installation
+    sessions, is_ordered = installation.database.read, not installation.database_url.is_server
     feeds = RunFeeds(sessions, ground.runner, ground.runner)
-    return LiveHub(feeds, ground.bus, MissedEvents(sessions), Admissions(gate, SystemClock()))
+    return LiveHub(feeds, ground.bus, MissedEvents(sessions, is_ordered=is_ordered), Admissions(gate, SystemClock()))
 
 
 def _make_firing(ground: Ground, recorder: Recorder) -> Firing:
@@ -184,7 +189,7 @@ def _list_live_duties(ground: Ground, egress: EgressClient) -> list[DomainDuty]:
     installation = ground.installation
     database, clock, is_ordered = installation.database, installation.clock, not installation.database_url.is_server
     dispatch = DispatchDuty(database, clock, installation.ids, is_ordered=is_ordered)
-    delivery = DeliveryDuty(database, installation.keyring, egress, clock)
+    delivery = DeliveryDuty(database, installation.keyring, egress, clock, installation.metrics.server.count_event_delivery)
     return [
         DomainDuty("event_dispatch", LIVE_EVERY_MS, dispatch.run_once),
         DomainDuty("event_deliveries", LIVE_EVERY_MS, delivery.run_once),

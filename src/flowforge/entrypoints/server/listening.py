@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final, cast
 
 import uvicorn
+from prometheus_client import Gauge
 
 from flowforge.kit.errors import StorageError, ValidationError
 from flowforge.web.frame import App
@@ -59,11 +60,16 @@ def name_address(listener: socket.socket) -> str:
 
 @asynccontextmanager
 async def serve_application(
-    app: App, listener: socket.socket, *, grace_s: float, on_closing: Callable[[], None]
+    app: App,
+    listener: socket.socket,
+    *,
+    grace_s: float,
+    on_closing: Callable[[], None],
+    connections: Gauge | None = None,
 ) -> AsyncGenerator[None]:
     """Serves while the `with` lasts. Then nothing new is taken, and what is being answered gets `grace_s`.
 
-    `on_closing` is called first: it ends what would never end by itself, like streams.
+    `on_closing` is called first: it ends what would never end by itself, like streams. `connections` shows how many are open.
     """
     config = uvicorn.Config(
         cast("Any", app),
@@ -85,6 +91,8 @@ async def serve_application(
         timeout_graceful_shutdown=max(1, int(grace_s)),
     )
     server = _Server(config)
+    if connections is not None:
+        connections.set_function(lambda: len(server.server_state.connections))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         await _wait_started(server, serving)

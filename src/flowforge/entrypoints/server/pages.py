@@ -17,6 +17,7 @@ class HealthLayer:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] in _PAGES:
+            scope["state"]["route"] = scope["path"]
             await self._pages(cast("dict[str, Any]", scope), receive, send)  # type: ignore[arg-type]
             return
         await self._app(scope, receive, send)

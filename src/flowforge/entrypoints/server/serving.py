@@ -8,7 +8,7 @@ from typing import cast
 
 from flowforge import __version__
 from flowforge.cluster.health import HealthPages, Stage
-from flowforge.cluster.health_checks import check_database, check_objects
+from flowforge.cluster.health_checks import check_database, check_engine, check_objects
 from flowforge.cluster.outbox import mark_told
 from flowforge.engine.executor import Engine
 from flowforge.engine.sqlite.store import SqliteStore
@@ -58,7 +58,11 @@ async def open_embedded(
     settings = installation.settings
     token = None if settings.metrics_token is None else settings.metrics_token.get_secret_value()
     pages = HealthPages([], installation.metrics, clock=SystemClock(), version=__version__, metrics_token=token)
-    pages.add(check_database(lambda: installation.database), check_objects(lambda: look_at_objects(installation)))
+    pages.add(
+        check_database(lambda: installation.database),
+        check_engine(engine.committer),
+        check_objects(lambda: look_at_objects(installation)),
+    )
     async with AsyncExitStack() as stack:
         services = Services(installation)
         stack.push_async_callback(services.aclose)
@@ -100,7 +104,8 @@ async def serve_domains(ground: Ground, domains: Domains, listener: socket.socke
 
     grace_s = max(1.0, ground.installation.settings.shutdown_grace_ms / 1_000)
     try:
-        async with serve_application(application.app, listener, grace_s=grace_s, on_closing=close):
+        connections = ground.installation.metrics.server.open_connections
+        async with serve_application(application.app, listener, grace_s=grace_s, on_closing=close, connections=connections):
             pages.stage = Stage.READY
             yield
     finally:

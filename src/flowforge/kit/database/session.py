@@ -75,11 +75,9 @@ def open_sessions(
     Raises:
         DriverMissingError: the extra with the driver is not installed.
     """
-    engine = _make_engine(url, pool, pool_timeout_s)
     writing = Writing()
-    if url.kind is DatabaseKind.SQLITE:
-        _count_writing(engine, writing)
-    replica = None if read_url is None else _make_engine(read_url, pool, pool_timeout_s)
+    engine = _make_engine(url, pool, pool_timeout_s, writing)
+    replica = None if read_url is None else _make_engine(read_url, pool, pool_timeout_s, writing)
     read = async_sessionmaker(engine, expire_on_commit=False)
     return Database(
         engine=engine,
@@ -91,23 +89,7 @@ def open_sessions(
     )
 
 
-def _count_writing(engine: AsyncEngine, writing: Writing) -> None:
-    """From before a transaction begins until its connection is back in the pool: whoever sees none may write without waiting."""
-
-    def begin(connection: Connection) -> None:
-        if connection.get_execution_options().get(_IS_WRITER, False) and not connection.info.get(_IS_COUNTED):
-            connection.info[_IS_COUNTED] = True
-            writing.count += 1
-
-    def end(_connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
-        if record.info.pop(_IS_COUNTED, False):
-            writing.count -= 1
-
-    event.listen(engine.sync_engine, "begin", begin, insert=True)
-    event.listen(engine.sync_engine, "checkin", end)
-
-
-def _make_engine(url: DatabaseUrl, pool: int, pool_timeout_s: float) -> AsyncEngine:
+def _make_engine(url: DatabaseUrl, pool: int, pool_timeout_s: float, writing: Writing) -> AsyncEngine:
     driver_errors(url.kind)
     sizes: dict[str, Any] = {"poolclass": _make_pool(url, pool_timeout_s), "pool_size": pool, "max_overflow": 0}
     sizes |= {"pool_timeout": pool_timeout_s}
@@ -116,7 +98,7 @@ def _make_engine(url: DatabaseUrl, pool: int, pool_timeout_s: float) -> AsyncEng
             arguments = {"timeout": BUSY_TIMEOUT_MS / 1000, "isolation_level": None}
             engine = create_async_engine(f"sqlite+aiosqlite:///{url.file}", connect_args=arguments, **sizes)
             event.listen(engine.sync_engine, "connect", _set_up_sqlite)
-            event.listen(engine.sync_engine, "begin", _begin_sqlite)
+            _begin_sqlite(engine, writing)
         case DatabaseKind.POSTGRES:
             engine = create_async_engine(
                 "postgresql+psycopg://",
@@ -190,7 +172,20 @@ def _say(connection: DBAPIConnection, *statements: str) -> None:
     cursor.close()
 
 
-def _begin_sqlite(connection: Connection) -> None:
-    # A deferred transaction that has read first is refused at once when it comes to write beside another writer, timeout or not.
-    immediate = connection.get_execution_options().get(_IS_WRITER, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+def _begin_sqlite(engine: AsyncEngine, writing: Writing) -> None:
+    """Counts writers from before they begin until their connection is back in the pool: whoever sees none may write without waiting."""
+
+    def begin(connection: Connection) -> None:
+        # A deferred transaction that has read first is refused at once when it comes to write beside another writer, timeout or not.
+        is_immediate = connection.get_execution_options().get(_IS_WRITER, False)
+        if is_immediate and not connection.info.get(_IS_COUNTED):
+            connection.info[_IS_COUNTED] = True
+            writing.count += 1
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if is_immediate else "BEGIN")
+
+    def end(_connection: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
+        if record.info.pop(_IS_COUNTED, False):
+            writing.count -= 1
+
+    event.listen(engine.sync_engine, "begin", begin)
+    event.listen(engine.sync_engine, "checkin", end)

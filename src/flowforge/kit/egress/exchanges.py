@@ -32,6 +32,7 @@ from flowforge.kit.egress.streams import Body, EgressStream
 from flowforge.kit.egress.tls import TlsContexts, TlsWishes
 from flowforge.kit.egress.urls import Target, join_target, parse_endpoint, parse_target
 from flowforge.kit.limits import Limits
+from flowforge.kit.telemetry.origins import find_traceparent
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _WITHOUT_BODY: Final = frozenset({204, 304})
@@ -253,6 +254,9 @@ def _complete_headers(target: Target, request: EgressRequest) -> Headers:
     given = {name.lower() for name, _ in request.headers}
     ours = [("Host", target.authority), (DEPTH_HEADER, str(request.depth + 1))]
     defaults = [("Accept", "*/*"), ("Accept-Encoding", ACCEPTED_ENCODINGS), ("User-Agent", "FlowForge")]
+    trace = find_traceparent()
+    if trace is not None:
+        defaults.append(("traceparent", trace))
     ours.extend((name, value) for name, value in defaults if name.lower() not in given)
     if request.body is not None or request.method in {"POST", "PUT", "PATCH"}:
         ours.append(("Content-Length", str(_measure(request.body))))

@@ -21,17 +21,18 @@ ROOT_NAME: Final = "flowforge"
 QUEUE_LINES: Final = 10_000
 
 _FIELDS: Final = "flowforge_fields"
-_bound: ContextVar[JsonObject] = ContextVar("bound_log_fields", default={})  # noqa: B039 (replaced as a whole, never changed)
+bound_fields: ContextVar[JsonObject] = ContextVar("bound_log_fields", default={})  # noqa: B039 (replaced as a whole, never changed)
+"""Fields of every line that this task writes; `bind_log_fields` adds some, `origins.Working` sets all."""
 
 
 @contextlib.contextmanager
 def bind_log_fields(**fields: JsonValue) -> Generator[None]:
     """Add fields to every line that this task writes inside the `with`: `bind_log_fields(run_id=…, step=…)`."""
-    token = _bound.set({**_bound.get(), **fields})
+    token = bound_fields.set({**bound_fields.get(), **fields})
     try:
         yield
     finally:
-        _bound.reset(token)
+        bound_fields.reset(token)
 
 
 class Logger:
@@ -60,7 +61,7 @@ class Logger:
 
     def _write(self, level: int, message: str, fields: JsonObject, *, with_trace: bool = False) -> None:
         if self._logger.isEnabledFor(level):
-            bound = _bound.get()
+            bound = bound_fields.get()
             self._logger.log(level, message, exc_info=with_trace, extra={_FIELDS: {**bound, **fields} if bound else fields})
 
 

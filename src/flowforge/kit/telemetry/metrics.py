@@ -1,9 +1,11 @@
 """The figures that a process keeps about itself, in a registry of its own. Every name begins with `flowforge_`."""
 
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from flowforge.kit.telemetry.server_metrics import ServerMetrics
 
 _COMMIT_SECONDS: Final = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5)
 _COMMIT_ROWS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
@@ -50,6 +52,11 @@ class Metrics:
         self.duty_failures: Final = self._count("duty_failures", "Duties of the scheduler that failed, by name.", "duty")
         # Looking up the child of a labelled counter costs more than counting: steps end tens of thousands of times a second.
         self._find_step_counter = lru_cache(maxsize=4_096)(self._steps_finished.labels)
+
+    @cached_property
+    def server(self) -> ServerMetrics:
+        """Those of a process that answers requests; one that never asks for them does not show them."""
+        return ServerMetrics(self.registry)
 
     def count_run_finished(self, status: str) -> None:
         self._runs_finished.labels(status).inc()

@@ -1,10 +1,12 @@
 """The events of one run: a page, or a stream."""
 
 import asyncio
-from contextlib import suppress
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
 from typing import Annotated, Any, Final
 
 from fastapi import Header, Query
+from prometheus_client import Gauge
 from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -84,8 +86,17 @@ async def read_events(
     if _STREAM in request.headers.get("accept", ""):
         content = stream_run(call, hub, request, header, after)
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        request.scope["state"]["is_stream"] = True
+        content = _count_open(content, call.parts.metrics.server.find_open_streams("sse"))
         return StreamingResponse(content, media_type=_STREAM, headers=headers)
     return make_json(await _read_page(hub, header, after, limit, wait_ms))
+
+
+async def _count_open(content: AsyncGenerator[bytes], gauge: Gauge) -> AsyncGenerator[bytes]:
+    with gauge.track_inprogress():
+        async with aclosing(content):
+            async for piece in content:
+                yield piece
 
 
 def _read_last(given: str | None, after: int) -> int:

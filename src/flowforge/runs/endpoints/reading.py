@@ -23,7 +23,8 @@ from flowforge.runs.resuming import RESUME_PATH, make_token
 from flowforge.runs.schemas import DiagnosisAnswer, EffectAnswer, LogAnswer, RelativeAnswer, RunAnswer, WhyAnswer
 from flowforge.runs.service import list_log_page
 from flowforge.runs.sight import OPERATE, get_seen_run
-from flowforge.runs.starting import RunReader
+from flowforge.runs.start_request import read_wait
+from flowforge.runs.starting import Runner, RunReader
 from flowforge.runs.types import RunHeader, WaitingFor
 from flowforge.runs.views import describe_effect, describe_log, describe_run
 from flowforge.web.answers import make_json
@@ -37,6 +38,7 @@ router = Router("runs", "/runs")
 # Who started a run sees it without run:read, so each of these asks by itself (`get_seen_run`).
 _GUARD: Final = SIGNED_IN
 _ERRORS: Final = [RunNotFoundError]
+_WAIT: Final = "Answer when the run has ended or needs somebody, or when so long is over: up to 60s."
 _TEXT: Final = r"^[^\x00]*$"  # PostgreSQL keeps no NUL, and takes none in a question
 
 
@@ -53,8 +55,18 @@ async def open_seen(call: Call, run_id: str) -> AsyncGenerator[tuple[AsyncSessio
 
 
 @router.get("/{run_id}", _GUARD, errors=_ERRORS, response_model=RunAnswer)
-async def get_run(call: CallIn, run_id: str) -> JsonObject:
+async def get_run(
+    call: CallIn,
+    run_id: str,
+    wait: Annotated[str | None, Query(max_length=100, description=_WAIT, examples=["30s"])] = None,
+) -> JsonObject:
     """A run: where it stands, what it waits for, its input and output."""
+    wait_ms = read_wait(wait)
+    if wait_ms:
+        async with call.read() as session:
+            header = await get_seen_run(session, call, run_id)
+        if header.is_open:
+            await call.port(Runner).wait(header.no, wait_ms / 1_000)
     async with open_seen(call, run_id) as (session, opened):
         estimated_end_ms = await estimate_end_ms(session, opened.header, call.now_ms)
     reader = call.port(RunReader)

@@ -19,6 +19,7 @@ from flowforge.triggers.checking import check_deeply, check_trigger
 from flowforge.triggers.endpoints.triggers import TriggerIn
 from flowforge.triggers.errors import ChoiceError, EventNotFoundError, TriggerInvalidError, TriggerNotFoundError, TriggerOffError
 from flowforge.triggers.firing import Firing, Occurrence
+from flowforge.triggers.form_trigger import FormInvalidError, make_form_data
 from flowforge.triggers.holding import run_held
 from flowforge.triggers.reading import get_row, read_figures, read_held, read_trigger
 from flowforge.triggers.recording import REQUESTS_KEPT, Recorder
@@ -129,7 +130,7 @@ async def _set_paused(call: Call, trigger_id: str, paused: Paused, action: str) 
     "/{trigger_id}/fire",
     "trigger:operate",
     status=202,
-    errors=[TriggerNotFoundError, TriggerOffError, IdempotencyMismatchError],
+    errors=[TriggerNotFoundError, TriggerOffError, FormInvalidError, IdempotencyMismatchError],
     summary="Fire a trigger by hand",
 )
 async def fire_trigger(
@@ -158,11 +159,17 @@ async def fire_trigger(
 
 
 def make_data(trigger: Trigger, payload: JsonValue, call: Call) -> JsonObject:
-    """What `trigger` holds when a person fires it: the payload's fields where it is an object of the kind's, a webhook's body else."""
+    """What `trigger` holds when a person fires it: the payload is a webhook's body, a form's values, or has the kind's fields.
+
+    Raises:
+        FormInvalidError: the form does not take the values.
+    """
     holds = get_kind(trigger.kind).definition.holds
     empty: JsonObject = dict.fromkeys(holds)
     if trigger.kind == "webhook":
         return empty | {"body": payload, "headers": {}, "query": {}, "method": "POST", "remote_address": call.caller.address}
+    if trigger.kind == "form":
+        return make_form_data(trigger.config, payload, call.actor)
     given = payload if isinstance(payload, dict) else {}
     return empty | {name: value for name, value in given.items() if name in holds}
 

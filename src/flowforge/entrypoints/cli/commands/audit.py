@@ -26,7 +26,7 @@ app = typer.Typer(
     add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="Who did what: list, export, verify, also offline."
 )
 
-_ROW_COLUMNS: Final = (
+ROW_COLUMNS: Final = (
     field("no", "no", style="bold"),
     field("time", "time"),
     field("action", "action"),
@@ -35,7 +35,7 @@ _ROW_COLUMNS: Final = (
     field("actor", "actor"),
     field("ip", "ip"),
 )
-_CHECKPOINT_COLUMNS: Final = (
+CHECKPOINT_COLUMNS: Final = (
     field("no", "no", style="bold"),
     field("time", "time"),
     field("hash", "hash"),
@@ -70,7 +70,7 @@ def list_(
             return await show_rows(session, keyring, rows)
 
         rows = place.report(look)
-    frame.output.write_rows(rows, _ROW_COLUMNS, empty="Nothing was done yet.")
+    frame.output.write_rows(rows, ROW_COLUMNS, empty="Nothing was done yet.")
 
 
 @app.command()
@@ -80,7 +80,7 @@ def checkpoints(ctx: typer.Context, *, limit: Limit = _LIMIT) -> None:
     with open_place(frame) as place:
         rows = place.report(lambda session: list_newest(session, None, limit))
     described = [read_checkpoint(row).describe() for row in rows]
-    frame.output.write_rows(described, _CHECKPOINT_COLUMNS, empty="There is no checkpoint yet; a server makes one each hour.")
+    frame.output.write_rows(described, CHECKPOINT_COLUMNS, empty="There is no checkpoint yet; a server makes one each hour.")
 
 
 @app.command()

@@ -16,7 +16,7 @@ from flowforge.language.times import format_timestamp_ms
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="API keys of the workspace.")
 
-_COLUMNS = (
+COLUMNS = (
     field("prefix", "prefix", style="bold"),
     field("name", "name"),
     field("permissions", "permissions"),
@@ -92,7 +92,7 @@ def list_(ctx: typer.Context) -> None:
 
         keys = place.read(read)
     rows = (_describe(key, now_ms) for key in keys)
-    frame.output.write_rows(rows, _COLUMNS, empty="There is no key; `flowforge keys create NAME` makes one.")
+    frame.output.write_rows(rows, COLUMNS, empty="There is no key; `flowforge keys create NAME` makes one.")
 
 
 @app.command()

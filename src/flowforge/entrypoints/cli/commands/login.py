@@ -2,7 +2,6 @@
 
 import sys
 from typing import Annotated, Any, Final, cast
-from urllib.parse import urlsplit
 
 import httpx2
 import typer
@@ -10,14 +9,13 @@ import typer
 from flowforge.entrypoints.cli.arguments import STDIN, read_secret_text
 from flowforge.entrypoints.cli.failures import UsageError
 from flowforge.entrypoints.cli.frame import frame_of
-from flowforge.entrypoints.cli.logins import Login, find_logins_file, store_login
+from flowforge.entrypoints.cli.logins import Login, check_address, find_logins_file, store_login
 from flowforge.kit.errors import DependencyError, NotPermittedError, RequestError
 from flowforge.kit.values import JsonObject
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, help="Sign in to a server.")
 
 _TIMEOUT_S: Final = 30.0
-_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @app.command()
@@ -34,7 +32,7 @@ def login(
     (~/.config/flowforge/logins.json), which only this user can read.
     """
     frame = frame_of(ctx)
-    address = _check_address(url)
+    address = check_address(url)
     with httpx2.Client(base_url=f"{address}/api/v1", timeout=_TIMEOUT_S) as client:
         if token is not None:
             found = Login(read_secret_text("API key: ") if token == STDIN else token)
@@ -45,15 +43,6 @@ def login(
     store_login(path, address, found)
     who = str(person.get("email", ""))
     frame.output.confirm(f"Signed in to {address} as {who}.", {"url": address, "email": who})
-
-
-def _check_address(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment or parts.username:
-        raise UsageError(f"{url!r} is no address of a server; write it like https://flowforge.example.com.")
-    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
-        raise UsageError(f"{url} would send your password where anybody can read it; use https.")
-    return url.rstrip("/")
 
 
 def _ask_email() -> str:

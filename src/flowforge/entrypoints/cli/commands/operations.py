@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -15,6 +15,7 @@ from flowforge.entrypoints.cli.commands.schema import make_schema
 from flowforge.entrypoints.cli.failures import CommandFailedError
 from flowforge.entrypoints.cli.files import save_file, store_file
 from flowforge.entrypoints.cli.frame import Frame, frame_of
+from flowforge.entrypoints.cli.output import Output
 from flowforge.entrypoints.wiring import Toolbox, open_installation
 from flowforge.kit.errors import ValidationError
 from flowforge.kit.objects import ObjectStore
@@ -28,7 +29,7 @@ app = typer.Typer(
     add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="What a step can do: list, reference, call."
 )
 
-_COLUMNS = (
+COLUMNS = (
     field("operation", "name", style="bold"),
     field("category", "category"),
     field("nature", "nature"),
@@ -75,7 +76,7 @@ def list_(ctx: typer.Context) -> None:
     """All operations that are installed here."""
     frame = frame_of(ctx)
     toolbox = Toolbox(frame.load_settings())
-    frame.output.write_rows([_summarise(toolbox, operation) for operation in toolbox.registry.all()], _COLUMNS)
+    frame.output.write_rows([_summarise(toolbox, operation) for operation in toolbox.registry.all()], COLUMNS)
     for problem in toolbox.registry.problems:
         frame.output.say(problem)
 
@@ -89,18 +90,23 @@ def show(ctx: typer.Context, name: Annotated[str, typer.Argument(help="Like http
     if frame.output.is_json:
         frame.output.write_line(_describe(toolbox, operation))
         return
-    frame.output.write_text(f"{operation.name}  {operation.title} ({operation.nature.value})\n\n{operation.description}\n")
-    frame.output.write_rows(_list_rows(operation.parameters_schema), _PARAMETERS, empty="It takes no parameters.")
-    frame.output.write_text("")
-    if result := _list_rows(operation.result_schema):
-        frame.output.write_rows(result, _RESULT)
+    print_reference(frame.output, _describe(toolbox, operation), name_result(operation))
+
+
+def print_reference(output: Output, described: JsonObject, result_sentence: str) -> None:
+    """An operation for a person. `result_sentence`: what its result is where that is no object with fields of its own."""
+    output.write_text(f"{described['name']}  {described['title']} ({described['nature']})\n\n{described['description']}\n")
+    output.write_rows(_list_rows(cast("JsonObject", described["parameters"])), _PARAMETERS, empty="It takes no parameters.")
+    output.write_text("")
+    if result := _list_rows(cast("JsonObject", described["result"])):
+        output.write_rows(result, _RESULT)
     else:
-        frame.output.write_text(f"Result: {name_result(operation)}")
-    for error in operation.errors:
-        frame.output.write_text(f"  error {error.code}: {error.meaning}")
-    for example in operation.examples:
-        given, gives = (json.dumps(value, ensure_ascii=False) for value in (example.parameters, example.result))
-        frame.output.write_text(f"\n{example.title}:\n  with:  {given}\n  gives: {gives}")
+        output.write_text(f"Result: {result_sentence}")
+    for error in cast("list[JsonObject]", described["errors"]):
+        output.write_text(f"  error {error['code']}: {error['meaning']}")
+    for example in cast("list[JsonObject]", described["examples"]):
+        given, gives = (json.dumps(example[part], ensure_ascii=False) for part in ("parameters", "result"))
+        output.write_text(f"\n{example['title']}:\n  with:  {given}\n  gives: {gives}")
 
 
 def _list_rows(schema: JsonObject) -> list[JsonObject]:

@@ -21,7 +21,7 @@ def _show_age(row: JsonObject) -> str:
     return format_length(age_ms) if isinstance(age_ms, int) else ""
 
 
-_COLUMNS: Final = (
+COLUMNS: Final = (
     field("queue", "queue", style="bold"),
     field("priority", "priority"),
     field("due", "due"),
@@ -47,7 +47,7 @@ def queues(ctx: typer.Context) -> None:
         served = find_served(place)
     unserved = [queue for queue in {line.queue for line in lines if line.due} if not _is_served(queue, served)]
     rows = (_describe(line, now_ms, has_worker=_is_served(line.queue, served)) for line in lines)
-    frame.output.write_rows(rows, _COLUMNS, empty="Nothing waits.")
+    frame.output.write_rows(rows, COLUMNS, empty="Nothing waits.")
     if unserved and not frame.output.is_json:
         frame.output.say(f"No living worker serves {', '.join(sorted(unserved))}: start one, with --queues in a cluster.")
 

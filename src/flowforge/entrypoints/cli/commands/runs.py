@@ -76,7 +76,7 @@ def list_(ctx: typer.Context, options: ListOptions) -> None:
 
 def _read_filter(options: ListOptions, now_ms: int) -> RunFilter:
     return RunFilter(
-        statuses=_read_statuses(options.statuses or []),
+        statuses=read_statuses(options.statuses or []),
         workflow=options.workflow,
         since_ms=None if options.since is None else read_time_ms(options.since, now_ms, "--since"),
         until_ms=None if options.until is None else read_time_ms(options.until, now_ms, "--until"),
@@ -86,7 +86,7 @@ def _read_filter(options: ListOptions, now_ms: int) -> RunFilter:
     )
 
 
-def _read_statuses(given: list[str]) -> tuple[str, ...]:
+def read_statuses(given: list[str]) -> tuple[str, ...]:
     statuses = tuple(part.strip() for text in given for part in text.split(","))
     unknown = [name for name in statuses if name not in _STATUSES]
     if unknown:
@@ -120,11 +120,11 @@ def _describe(opened: OpenedRun, place: Place, *, has_steps: bool) -> JsonObject
     return described
 
 
-_SHOWN: Final = ("id", "workflow", "version", "status", "subject", "labels", "triggered_by", "started_at", "finished_at", "input")
+SHOWN: Final = ("id", "workflow", "version", "status", "subject", "labels", "triggered_by", "started_at", "finished_at", "input")
 
 
 def _print_run(frame: Frame, opened: OpenedRun, described: JsonObject) -> None:
-    header = {name: described[name] for name in _SHOWN if described[name] not in (None, {}, "")}
+    header = {name: described[name] for name in SHOWN if described[name] not in (None, {}, "")}
     frame.output.write_object(header, title=opened.run.workflow.title if opened.run.workflow else "")
     frame.output.write_text("")
     print_timeline(opened.run.history, opened.standing.now_ms, opened.steps)

@@ -17,7 +17,7 @@ app = typer.Typer(
     add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="Secrets of the workspace; values are never shown."
 )
 
-_COLUMNS = (
+COLUMNS = (
     field("secret", "name", style="bold"),
     field("version", "version"),
     field("hosts", "hosts"),
@@ -36,9 +36,7 @@ def list_(ctx: typer.Context) -> None:
     frame = frame_of(ctx)
     with open_place(frame) as place:
         secrets = place.read(lambda session: list_secrets(session, place.workspace_id))
-    frame.output.write_rows(
-        map(_describe, secrets), _COLUMNS, empty="There is no secret; `flowforge secrets set NAME` makes one."
-    )
+    frame.output.write_rows(map(_describe, secrets), COLUMNS, empty="There is no secret; `flowforge secrets set NAME` makes one.")
 
 
 @app.command("set")

@@ -112,6 +112,7 @@ async def _serve(task: Task) -> ExitCode:
 async def _run_engine(task: Task, masker: Masker, stop: asyncio.Event) -> ExitCode:
     installation = task.installation
     grace_ms = installation.settings.shutdown_grace_ms
+    mark_ms = installation.clock.now_ms()
     tail, part = prepare_embedded(installation) if task.listener is not None else (None, None)
     async with (
         open_engine(installation, name="up", takes_all=True, grace_ms=grace_ms, masker=masker, part=part) as engine,
@@ -124,8 +125,9 @@ async def _run_engine(task: Task, masker: Masker, stop: asyncio.Event) -> ExitCo
         code = ExitCode.SUCCESS
         if task.has_sample and await _is_new(installation):
             code = await _run_sample(task.frame, installation, engine)
+            mark_ms = installation.clock.now_ms()
         if not task.is_once:
-            await _stay(task.frame, installation, stop)
+            await _stay(task.frame, installation, stop, mark_ms)
         return code
 
 
@@ -179,10 +181,10 @@ async def publish_sample(installation: Installation, engine: Engine) -> None:
         await publish(session, _ACTOR, DEFAULT_WORKSPACE_ID, publication, note="The sample", at_ms=at_ms)
 
 
-async def _stay(frame: Frame, installation: Installation, stop: asyncio.Event) -> None:
-    """Tells the runs that end, until it is time to stop."""
+async def _stay(frame: Frame, installation: Installation, stop: asyncio.Event, mark_ms: int) -> None:
+    """Tells the runs that ended since `mark_ms`, until it is time to stop."""
     frame.output.say(f"FlowForge is up on {installation.folder.root}. Ctrl-C ends it; `flowforge runs list` shows the runs.")
-    mark = (installation.clock.now_ms(), 0)
+    mark = (mark_ms, 0)
     while not stop.is_set():
         try:
             await asyncio.wait_for(stop.wait(), _LOOK_S)

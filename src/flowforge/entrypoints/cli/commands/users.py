@@ -31,7 +31,7 @@ from flowforge.language.times import format_timestamp_ms
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="People: make, list, disable, let in.")
 
-_COLUMNS = (
+COLUMNS = (
     field("email", "email", style="bold"),
     field("name", "name"),
     field("status", "status"),
@@ -98,7 +98,7 @@ def list_(ctx: typer.Context) -> None:
 
         users = place.read(read)
     frame.output.write_rows(
-        map(_describe, users), _COLUMNS, empty="There is nobody; `flowforge users create EMAIL --role owner` makes the first."
+        map(_describe, users), COLUMNS, empty="There is nobody; `flowforge users create EMAIL --role owner` makes the first."
     )
 
 

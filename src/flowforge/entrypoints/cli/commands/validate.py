@@ -1,5 +1,6 @@
 """`flowforge validate`."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -10,7 +11,7 @@ from flowforge.entrypoints.cli.failures import CommandFailedError, describe_deta
 from flowforge.entrypoints.cli.frame import frame_of
 from flowforge.entrypoints.cli.output import Output
 from flowforge.entrypoints.wiring import Toolbox
-from flowforge.workflows.types import Checked
+from flowforge.kit.errors import Detail
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -33,19 +34,20 @@ def validate(
         checked = toolbox.check_source(read_source(file))
         is_valid = not checked.errors and not (is_strict and checked.warnings)
         all_valid = all_valid and is_valid
-        _tell(frame.output, file, checked, is_valid=is_valid)
+        tell_checked(frame.output, file, checked.errors, checked.warnings, is_valid=is_valid)
     if not all_valid:
         raise CommandFailedError(ExitCode.FAILED)
 
 
-def _tell(output: Output, file: str, checked: Checked, *, is_valid: bool) -> None:
+def tell_checked(output: Output, file: str, errors: Sequence[Detail], warnings: Sequence[Detail], *, is_valid: bool) -> None:
+    """What was found in one file."""
     if output.is_json:
-        errors, warnings = ([describe_detail(detail) for detail in details] for details in (checked.errors, checked.warnings))
-        output.write_line({"file": file, "valid": is_valid, "errors": [*errors], "warnings": [*warnings]})
+        faults, remarks = ([describe_detail(detail) for detail in details] for details in (errors, warnings))
+        output.write_line({"file": file, "valid": is_valid, "errors": [*faults], "warnings": [*remarks]})
         return
-    for detail in checked.errors:
+    for detail in errors:
         output.write_text(f"{file}:{format_detail(detail)}")
-    for detail in checked.warnings:
+    for detail in warnings:
         output.write_text(f"{file}:{format_detail(detail)} [warning]")
     if is_valid:
         output.write_text(f"{file}: valid")

@@ -16,7 +16,7 @@ from flowforge.vault.types import Variable
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="Variables of the workspace.")
 
-_COLUMNS = (
+COLUMNS = (
     field("variable", "name", style="bold"),
     field("value", "value"),
     field("version", "version"),
@@ -36,7 +36,7 @@ def list_(ctx: typer.Context) -> None:
     with open_place(frame) as place:
         variables = place.read(lambda session: list_variables(session, place.workspace_id))
     frame.output.write_rows(
-        map(_describe, variables), _COLUMNS, empty="There is no variable; `flowforge variables set NAME VALUE` makes one."
+        map(_describe, variables), COLUMNS, empty="There is no variable; `flowforge variables set NAME VALUE` makes one."
     )
 
 
@@ -50,7 +50,7 @@ def set_(
 ) -> None:
     """Make a variable, or give it a new value. Runs under way keep the value that they started with."""
     frame = frame_of(ctx)
-    text = _read_stdin() if value == STDIN else value
+    text = read_stdin() if value == STDIN else value
     with open_place(frame) as place:
         limits, now_ms = place.installation.settings.limits, place.now_ms
         parsed: JsonValue = text if is_text else read_loose(text, limits)
@@ -60,7 +60,7 @@ def set_(
     frame.output.confirm(f"The variable {name} is set (version {variable.version}).", _describe(variable))
 
 
-def _read_stdin() -> str:
+def read_stdin() -> str:
     try:
         return read_bytes(STDIN).decode().removesuffix("\n")
     except UnicodeDecodeError as fault:

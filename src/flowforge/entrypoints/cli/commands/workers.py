@@ -36,7 +36,7 @@ def _show_queues(row: JsonObject) -> str:
     return ", ".join(show_value(name) for name in names) if isinstance(names, list) else ""
 
 
-_COLUMNS: Final = (
+COLUMNS: Final = (
     field("no", "no", style="bold"),
     status("state", "state"),
     Column("name", _show_name),
@@ -65,7 +65,7 @@ def workers(
         now_ms = place.now_ms
         lines = read_workers(place, dead_limit=_DEAD_MOST if is_all else 0)
     rows = [_describe(line, now_ms) for line in lines]
-    frame.output.write_rows(rows, _COLUMNS, empty="No worker is there.")
+    frame.output.write_rows(rows, COLUMNS, empty="No worker is there.")
     versions = sorted({line.version for line in lines if line.state == ALIVE and line.version})
     if len(versions) > 1 and not frame.output.is_json:
         frame.output.say(

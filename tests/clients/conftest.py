@@ -2,9 +2,9 @@ from collections.abc import Generator
 from typing import Final
 
 import pytest
-from flowforge_client import Client
-
 from tests.support.real_server import RealServer, run_server
+
+from flowforge_client import Client
 
 HELLO: Final = """
 flowforge: 1
@@ -23,7 +23,7 @@ steps:
   - id: answer
     uses: flow.wait
     with: {signal: answer}
-output: {given: "${{ steps.answer.output.payload }}"}
+output: {given: "${{ steps.answer.output }}"}
 """
 
 

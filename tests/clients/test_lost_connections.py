@@ -1,15 +1,18 @@
 """What the client does when answers are lost, on a transport that loses them."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Final
 
 import httpx2
 import pytest
+
 from flowforge_client import ApiError, Client, ConnectionLostError
+from flowforge_client.values import JsonObject
 
 Handler = Callable[[httpx2.Request], httpx2.Response]
 
-RUN = {"id": "run_1", "status": "running", "last_seq": 0, "input": {}, "output": None, "error": None}
+RUN: Final[JsonObject] = {"id": "run_1", "status": "running", "last_seq": 0, "input": {}, "output": None, "error": None}
 
 
 @pytest.fixture(autouse=True)
@@ -79,7 +82,7 @@ def test_events_go_on_behind_the_last_one_after_a_lost_connection():
         return f"id: {seq}\nevent: {kind}\ndata: {json.dumps({'seq': seq, 'type': kind})}\n\n".encode()
 
     class Breaking(httpx2.SyncByteStream):
-        def __iter__(self):
+        def __iter__(self) -> Iterator[bytes]:
             yield b"retry: 2000\n\n" + frame(1, "run.started") + frame(2, "step.started")
             raise httpx2.ReadError("lost")
 

@@ -177,6 +177,20 @@ def _prepare_database() -> bytes:
         return url.file.read_bytes()
 
 
+def _make_parts(installation: Installation, clock: LabClock, gate: FakeGate, ports: dict[type, object]) -> Parts:
+    return Parts(
+        settings=installation.settings,
+        database=installation.database,
+        keyring=installation.keyring,
+        clock=clock,
+        ids=installation.ids,
+        metrics=installation.metrics,
+        gate=gate,
+        rates=Rates(installation.settings),
+        ports=ports,
+    )
+
+
 @asynccontextmanager
 async def open_hook_lab(
     folder: Path,
@@ -204,24 +218,8 @@ async def open_hook_lab(
                 installation.ids,
                 recorder,
             )
-            parts = Parts(
-                settings=installation.settings,
-                database=installation.database,
-                keyring=installation.keyring,
-                clock=clock,
-                ids=installation.ids,
-                metrics=installation.metrics,
-                gate=gate,
-                rates=Rates(installation.settings),
-                ports={
-                    Runner: runner,
-                    RunReader: runner,
-                    RunNews: runner,
-                    Registry: installation.registry,
-                    Recorder: recorder,
-                    Firing: firing,
-                },
-            )
+            ports: dict[type, object] = {Runner: runner, RunReader: runner, RunNews: runner, Registry: installation.registry}
+            parts = _make_parts(installation, clock, gate, ports | {Recorder: recorder, Firing: firing})
             intakes: list[HookIntake] = []
 
             def wrap(app: App) -> App:

@@ -70,8 +70,17 @@ def check_start(workflow: Workflow, value: JsonValue, registry: Registry) -> Jso
     return checked
 
 
-def make_root(request: StartRequest, workflow: Workflow, variables: JsonObject, *, no: int, run_id: str, at: int) -> Birth:
-    """A run that a person, a trigger or a program starts. Not owned yet: the caller says who owns it."""
+def make_root(
+    request: StartRequest,
+    workflow: Workflow,
+    variables: JsonObject,
+    *,
+    no: int,
+    run_id: str,
+    at: int,
+    owner: int | None = None,
+) -> Birth:
+    """A run that a person, a trigger or a program starts. `owner`: the worker that carries it on; None: it is queued."""
     started: RunStarted = {
         "type": "run.started",
         "run": run_id,
@@ -90,7 +99,7 @@ def make_root(request: StartRequest, workflow: Workflow, variables: JsonObject, 
     if origin is not None:
         started["origin"] = origin
     return _finish_birth(
-        workflow, started, _Facts(no, at, request.priority, request.dedup, request.labels, request.subject, None, None)
+        workflow, started, _Facts(no, at, request.priority, request.dedup, request.labels, request.subject, None, None, owner)
     )
 
 
@@ -134,6 +143,7 @@ class _Facts:
     subject: str | None
     parent_no: int | None
     parent_key: str | None
+    owner: int | None = None
 
 
 def _finish_birth(workflow: Workflow, started: RunStarted, facts: _Facts) -> Birth:
@@ -157,7 +167,7 @@ def _finish_birth(workflow: Workflow, started: RunStarted, facts: _Facts) -> Bir
         actor=started["actor"],
         at=facts.at,
         body=orjson.dumps([started]),
-        owner=None,
+        owner=facts.owner,
         due_at=facts.at,
         subject=subject,
         parent_no=facts.parent_no,

@@ -5,6 +5,7 @@ rights (`revocations`): for sessions and tokens it is read at each request, so t
 one; for keys at most every 2 seconds, so that a request with a key waits for no database.
 """
 
+import asyncio
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl
@@ -78,6 +79,8 @@ class IdentityGate:
         self._good: dict[tuple[str, str], float] = {}
         self._number = -1
         self._number_read_s = float("-inf")
+        self._looking: asyncio.Task[None] | None = None
+        self._loading: dict[_Mark, asyncio.Task[_Remembered]] = {}
 
     async def admit(self, connection: HTTPConnection, guard: str) -> Caller:
         """See `web.calls.Gate`. Routes that are open to all know nobody."""
@@ -142,13 +145,52 @@ class IdentityGate:
             raise NotSignedInError
         workspace = _read_workspace(connection)
         now_s = self._clock.monotonic_s()
-        if sent.kind in _PEOPLE or now_s - self._number_read_s > KEY_LAG_S:
+        if sent.kind in _PEOPLE:
             await self._look_for_changes(now_s)
+        elif now_s - self._number_read_s > KEY_LAG_S / 2:
+            await self._look_together(now_s)
         mark = (sent.mark, workspace, address)
         found = self._remembered.get(mark)
         if found is None or found.until_s <= now_s or found.known.expires_at_ms <= self._clock.now_ms():
-            found = await self._load(sent, workspace, address, now_s, mark)
+            return await self._load_together(sent, workspace, address, now_s, mark)
+        if sent.kind is CredentialKind.KEY and found.until_s - now_s < self._remember_s / 2 and mark not in self._loading:
+            # Looked up before it is too old, so that no request of a key that is in use waits for it.
+            self._begin_loading(sent, workspace, address, now_s, mark)
         return found
+
+    async def _look_together(self, now_s: float) -> None:
+        """Many requests of keys at once ask the database once; one that knows enough does not wait for the answer."""
+        looking = self._looking
+        if looking is None:
+            looking = self._looking = asyncio.get_running_loop().create_task(self._look_for_changes(now_s))
+            looking.add_done_callback(self._end_looking)
+        if now_s - self._number_read_s > KEY_LAG_S:
+            await asyncio.shield(looking)
+
+    def _end_looking(self, done: "asyncio.Task[None]") -> None:
+        self._looking = None
+        if not done.cancelled() and (fault := done.exception()) is not None:
+            logger.warning("Changes of people and rights could not be looked for.", cause=str(fault))
+
+    async def _load_together(self, sent: SentCredential, workspace: str, address: str, now_s: float, mark: _Mark) -> _Remembered:
+        if sent.kind is not CredentialKind.KEY:
+            return await self._load(sent, workspace, address, now_s, mark)
+        loading = self._loading.get(mark) or self._begin_loading(sent, workspace, address, now_s, mark)
+        return await asyncio.shield(loading)
+
+    def _begin_loading(
+        self, sent: SentCredential, workspace: str, address: str, now_s: float, mark: _Mark
+    ) -> "asyncio.Task[_Remembered]":
+        loading = asyncio.get_running_loop().create_task(self._load(sent, workspace, address, now_s, mark))
+        self._loading[mark] = loading
+
+        def end(done: "asyncio.Task[_Remembered]") -> None:
+            del self._loading[mark]
+            if not done.cancelled() and done.exception() is not None:
+                self._remembered.pop(mark, None)
+
+        loading.add_done_callback(end)
+        return loading
 
     def _takes_basic(self, connection: HTTPConnection) -> bool:
         return self._basic is not None and is_https(connection.scope, self._settings.trusted_proxies)

@@ -1,10 +1,9 @@
 """Ids: a prefix that names the kind, and a UUIDv7 as 26 lower-case Crockford base-32 characters (`run_01jz…`)."""
 
 import hashlib
+import os
 import re
-import secrets
 import threading
-from base64 import b32hexencode
 from collections.abc import Callable
 from typing import Final
 
@@ -16,7 +15,11 @@ DEFAULT_WORKSPACE_ID: Final = "ws_" + "0" * 26
 
 _ENCODED: Final = re.compile(r"[0-7][0-9a-hjkmnp-tv-z]{25}")
 _PREFIX: Final = re.compile(r"[a-z]{1,8}")
-_HEX_TO_CROCKFORD: Final = bytes.maketrans(b"0123456789ABCDEFGHIJKLMNOPQRSTUV", b"0123456789abcdefghjkmnpqrstvwxyz")
+_CROCKFORD: Final = "0123456789abcdefghjkmnpqrstvwxyz"
+_PAIRS: Final = tuple(first + second for first in _CROCKFORD for second in _CROCKFORD)
+"""Two digits for each ten bits: half the steps of one digit after the other."""
+_PLACES: Final = tuple(range(120, -1, -10))
+_DRAWN_BYTES: Final = 1_024
 
 _RANDOM_BITS: Final = 74
 _STEP_BITS: Final = 32
@@ -31,13 +34,39 @@ class InvalidIdError(ValidationError):
         super().__init__(message, [Detail(field="", message=message, code="id_invalid")])
 
 
+class _Chance:
+    """Random bits of the operating system, drawn a kilobyte at a time. A forked child begins with its own."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pool = 0
+        self._left = 0
+
+    def draw(self, bits: int) -> int:
+        with self._lock:
+            if self._left < bits:
+                self._pool, self._left = int.from_bytes(os.urandom(_DRAWN_BYTES)), _DRAWN_BYTES * 8
+            drawn = self._pool & ((1 << bits) - 1)
+            self._pool >>= bits
+            self._left -= bits
+            return drawn
+
+    def forget(self) -> None:
+        self._lock = threading.Lock()
+        self._pool = self._left = 0
+
+
+_CHANCE: Final = _Chance()
+os.register_at_fork(after_in_child=_CHANCE.forget)
+
+
 class IdSource:
     """Makes ids that sort by the time they were made, and strictly grow within one source, also when the clock goes back.
 
     UUIDv7 (RFC 9562, 5.7) with the "monotonic random" method of 6.2: within one millisecond the random part grows by a random step.
     """
 
-    def __init__(self, clock: Clock, random_bits: Callable[[int], int] = secrets.randbits) -> None:
+    def __init__(self, clock: Clock, random_bits: Callable[[int], int] = _CHANCE.draw) -> None:
         self._clock = clock
         self._random_bits = random_bits
         self._lock = threading.Lock()
@@ -69,8 +98,8 @@ def _join(moment_ms: int, random: int) -> int:
 
 
 def _encode(uuid: int) -> str:
-    # 20 bytes are 32 base-32 digits exactly; the last 26 of them hold the 128 bits.
-    return b32hexencode(uuid.to_bytes(20, "big"))[6:].translate(_HEX_TO_CROCKFORD).decode("ascii")
+    # 26 digits of five bits each, of which the first two are zero.
+    return "".join([_PAIRS[(uuid >> place) & 1_023] for place in _PLACES])
 
 
 def derive_id(prefix: str, at_ms: int, seed: bytes) -> str:

@@ -117,14 +117,15 @@ def _compile_nothing(_document: JsonObject) -> None:
 
 def _list_respond_paths(definition: JsonObject, before: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """The ids of the steps that answer, each behind those of the loops around it."""
-    for phase in ("steps", "on_failure", "finally"):
-        steps = definition.get(phase)
-        for step in steps if isinstance(steps, list) else []:
-            if isinstance(step, dict):
-                path = (*before, str(step.get("id")))
-                if step.get("uses") == RESPOND:
-                    yield path
-                yield from _list_respond_paths(step, path)
+    phases = (definition.get(phase) for phase in ("steps", "on_failure", "finally"))
+    listed = (step for steps in phases if isinstance(steps, list) for step in steps)
+    for step in listed:
+        if not isinstance(step, dict):
+            continue
+        path = (*before, str(step.get("id")))
+        if step.get("uses") == RESPOND:
+            yield path
+        yield from _list_respond_paths(step, path)
 
 
 def _find_path(key: str) -> tuple[str, ...]:

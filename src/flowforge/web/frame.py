@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
 from starlette.responses import Response
 
@@ -65,9 +66,9 @@ class Frame:
             return
         state = scope.setdefault("state", {})
         headers: list[tuple[bytes, bytes]] = scope["headers"]
-        state["request_id"] = _find_request_id(headers)
-        state["traceparent"] = _find_traceparent(headers)
-        refusal = self._refuse(scope, headers)
+        looked = _look(headers)
+        state["request_id"], state["traceparent"] = looked.request_id, looked.traceparent
+        refusal = self._refuse(scope, headers, looked)
         serve = self._serve_socket if scope["type"] == "websocket" else self._serve
         with Working(Origin(state["request_id"], state["traceparent"])):
             await serve(scope, receive, send, refusal)
@@ -106,24 +107,57 @@ class Frame:
 
     def _dress(self, headers: list[tuple[bytes, bytes]], request_id: str, state: dict[str, Any]) -> list[tuple[bytes, bytes]]:
         given = {name for name, _ in headers}
-        dressed = [*headers, *((name, value) for name, value in self._always.items() if name not in given)]
+        if self._always.keys().isdisjoint(given):
+            dressed = [*headers, *self._always.items()]
+        else:
+            dressed = [*headers, *((name, value) for name, value in self._always.items() if name not in given)]
         dressed.append((b"x-request-id", request_id.encode()))
         if state["traceparent"] is not None:
             dressed.append((b"traceparent", state["traceparent"].encode()))
         dressed += state.get("answer_headers", ())
         return dressed
 
-    def _refuse(self, scope: Scope, headers: list[tuple[bytes, bytes]]) -> Response | None:
-        request_id: str = scope["state"]["request_id"]
-        if len(headers) > _HEADERS_MAX or sum(len(name) + len(value) for name, value in headers) > _HEADER_BYTES_MAX:
+    def _refuse(self, scope: Scope, headers: list[tuple[bytes, bytes]], looked: "_Looked") -> Response | None:
+        request_id = looked.request_id
+        if len(headers) > _HEADERS_MAX or looked.size_bytes > _HEADER_BYTES_MAX:
             return make_error(431, "REQUEST_HEADER_FIELDS_TOO_LARGE", "The headers are too many or too long.", [], request_id)
         if scope["type"] == "http" and scope["method"] not in METHODS:
             return make_error(405, "METHOD_NOT_ALLOWED", "This method is used nowhere here.", [], request_id)
-        hosts = [value.decode("latin-1").lower() for name, value in headers if name == b"host"]
-        if len(hosts) != 1 or not _HOST.fullmatch(hosts[0]) or _strip_port(hosts[0]) not in self._hosts:
+        if looked.hosts != 1 or _read_host(looked.host) not in self._hosts:
             message = "The request names a host that is not ours; ALLOWED_HOSTS lists further names."
             return make_error(400, "BAD_REQUEST", message, [Detail("Host", message, "host")], request_id)
         return None
+
+
+class _Looked(NamedTuple):
+    """What the frame itself reads of the headers, in one pass over them."""
+
+    request_id: str
+    traceparent: str | None
+    hosts: int
+    host: bytes
+    size_bytes: int
+
+
+def _look(headers: list[tuple[bytes, bytes]]) -> _Looked:
+    request_id = traceparent = host = b""
+    hosts = size_bytes = 0
+    for name, value in headers:
+        size_bytes += len(name) + len(value)
+        if name == b"host":
+            hosts, host = hosts + 1, value
+        elif name == b"x-request-id":
+            request_id = request_id or value
+        elif name == b"traceparent":
+            traceparent = traceparent or value
+    return _Looked(_choose_request_id(request_id), _check_traceparent(traceparent), hosts, host, size_bytes)
+
+
+@lru_cache(maxsize=1_024)
+def _read_host(value: bytes) -> str | None:
+    """The name in a Host header, without its port; None: it is none."""
+    host = value.decode("latin-1").lower()
+    return _strip_port(host) if _HOST.fullmatch(host) else None
 
 
 def _strip_port(host: str) -> str:
@@ -132,11 +166,11 @@ def _strip_port(host: str) -> str:
     return host.partition(":")[0]
 
 
-def _find_request_id(headers: list[tuple[bytes, bytes]]) -> str:
-    given = next((value.decode("latin-1") for name, value in headers if name == b"x-request-id"), "")
-    return given if _REQUEST_ID.fullmatch(given) else make_id("req")
+def _choose_request_id(given: bytes) -> str:
+    text = given.decode("latin-1")
+    return text if text and _REQUEST_ID.fullmatch(text) else make_id("req")
 
 
-def _find_traceparent(headers: list[tuple[bytes, bytes]]) -> str | None:
-    given = next((value.decode("latin-1") for name, value in headers if name == b"traceparent"), "")
-    return given if _TRACEPARENT.fullmatch(given) else None
+def _check_traceparent(given: bytes) -> str | None:
+    text = given.decode("latin-1")
+    return text if text and _TRACEPARENT.fullmatch(text) else None

@@ -2,6 +2,7 @@
 
 from flowforge.workflows.comparing import compare_versions
 from flowforge.workflows.deleting import delete_workflow, deprecate_workflow, restore_workflow
+from flowforge.workflows.documenting import write_documentation
 from flowforge.workflows.drafts import get_draft, push_draft
 from flowforge.workflows.placing import find_project_of, list_ids_in_projects
 from flowforge.workflows.publishing import prepare_publication, publish, publish_again
@@ -28,4 +29,5 @@ __all__ = [
     "push_draft",
     "resolve_version",
     "restore_workflow",
+    "write_documentation",
 ]

@@ -1,5 +1,7 @@
+import re
 import subprocess
 import sys
+import time
 
 import pytest
 from opentelemetry import trace
@@ -7,9 +9,10 @@ from tests.support.collectors import open_collector
 
 from flowforge.kit.errors import ValidationError
 from flowforge.kit.telemetry.exporting import TraceExport, find_traces_url
-from flowforge.kit.telemetry.origins import NOWHERE, Origin, Working, find_traceparent, read_origin, write_origin
+from flowforge.kit.telemetry.origins import NOWHERE, Origin, Working, find_traceparent, name_trace, read_origin, write_origin
 from flowforge.kit.telemetry.tracing import Tracing
 
+TRACEPARENT = re.compile("00-[0-9a-f]{32}-[0-9a-f]{16}-01")
 PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 SPANS_WITHOUT_TRACING = """
 import sys
@@ -79,7 +82,9 @@ def test_collector_that_is_away_holds_nobody_up_for_long():
     export = TraceExport("http://127.0.0.1:9", version="1", instance="test")
     with export.tracing.span("run"):
         pass
+    before_s = time.monotonic()
     export.close()
+    assert time.monotonic() - before_s < 10
 
 
 @pytest.mark.parametrize(
@@ -107,6 +112,11 @@ def test_origin_is_read_as_it_was_written_and_nothing_else_is_one():
     assert write_origin(NOWHERE) is None
     others: list[object] = [None, [], {}, {"request": 5}, {"trace": "x" * 129}]
     assert [read_origin(stored) for stored in others] == [NOWHERE] * 5
+
+
+def test_runs_that_nothing_traced_started_have_a_trace_each():
+    assert name_trace("run_1") == name_trace("run_1") != name_trace("run_2")
+    assert TRACEPARENT.fullmatch(name_trace("run_1"))
 
 
 def test_work_goes_back_to_its_own_origin_while_it_lasts():

@@ -23,7 +23,7 @@ from flowforge.kit.limits import Limits
 from flowforge.kit.masking import Masker
 from flowforge.kit.telemetry.logs import get_logger
 from flowforge.kit.telemetry.metrics import Metrics
-from flowforge.kit.telemetry.origins import Origin, Working
+from flowforge.kit.telemetry.origins import Origin, Working, name_trace
 from flowforge.kit.telemetry.tracing import Tracing
 from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.operations.calling import find_target, run_effect, validate_parameters
@@ -109,7 +109,7 @@ class AttemptMaker:
         tracing = self._ports.tracing
         if not tracing.is_on:
             return await self._attempt(owner, flight)
-        work, parent = flight.work, owner.origin.traceparent
+        work, parent = flight.work, owner.origin.traceparent or name_trace(owner.run_id)
         with tracing.span(
             "step.attempt", parent=parent, operation=work.name, attempt=work.attempt, run=owner.run_id, step=work.key
         ) as span:

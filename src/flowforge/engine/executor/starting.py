@@ -57,10 +57,11 @@ class Starter:
         no, run_id = engine.allocate_no(), make_id("run")
         if value is not request.input:
             request = replace(request, input=value)
-        birth = make_root(request, program.workflow, variables, no=no, run_id=run_id, at=at)
-        outbox = list_birth_events(birth.started, at) if engine.settings.writes_outbox else ()
         owner = engine.worker if engine.intake.has_room() else None
-        new_run = birth.new_run if owner is None and not outbox else replace(birth.new_run, owner=owner, outbox=outbox)
+        birth = make_root(request, program.workflow, variables, no=no, run_id=run_id, at=at, owner=owner)
+        new_run = birth.new_run
+        if engine.settings.writes_outbox:
+            new_run = replace(new_run, outbox=list_birth_events(birth.started, at))
         engine.intake.adopt(no)
         future: asyncio.Future[TurnResult] = engine.loop.create_future()
         self._submit(program, birth, new_run, future.set_result)

@@ -20,6 +20,7 @@ class Watch:
     def __init__(self) -> None:
         self._listeners: dict[int, list[Listener]] = {}
         self._news: dict[int, asyncio.Event] = {}
+        self._waiters: dict[int, list[asyncio.Future[None]]] = {}
         self.ended: OrderedDict[int, str] = OrderedDict()
         """How the last runs ended that ended here."""
 
@@ -49,6 +50,28 @@ class Watch:
         news = self._news.get(run_no)
         if news is not None:
             news.set()
+        for waiter in self._waiters.pop(run_no, ()):
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def await_leaving(self, run_no: int, timeout_s: float) -> None:
+        """Returns when the run, which has not ended here yet, ends or leaves memory, or after the time. Cheaper than `wait`."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.setdefault(run_no, []).append(waiter)
+        timer = waiter.get_loop().call_later(timeout_s, self._give_up, run_no, waiter)
+        try:
+            await waiter
+        finally:
+            timer.cancel()
+
+    def _give_up(self, run_no: int, waiter: "asyncio.Future[None]") -> None:
+        waiters = self._waiters.get(run_no, [])
+        if waiter in waiters:
+            waiters.remove(waiter)
+        if not waiters:
+            self._waiters.pop(run_no, None)
+        if not waiter.done():
+            waiter.set_result(None)
 
     def is_watched(self, run_no: int) -> bool:
         return run_no in self._news or run_no in self._listeners

@@ -29,7 +29,7 @@ def make_server(ground: Ground, domains: Domains) -> Application:
         lambda app: NoticeChanges(app, ground.versions),
     ]
     if tracing.is_on:
-        layers.insert(0, lambda app: TraceLayer(app, tracing))
+        layers.insert(1, lambda app: TraceLayer(app, tracing))  # probes of health would fill every trace list
     return make_application(parts, list_routers(), layers, observe=Observer(parts.metrics.server))
 
 

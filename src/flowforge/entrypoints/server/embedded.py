@@ -16,6 +16,9 @@ from flowforge.kit.values import JsonValue
 from flowforge.language.graph import Workflow
 from flowforge.runs.types import LoadBlob
 
+_FIRST_S = 0.25
+"""So long nobody asks why a run has not ended: most have, by then."""
+
 
 class EmbeddedRunner:
     """`runs.starting.Runner` and `RunReader` on an engine. `reader`: a store of its own, so that no reader waits for a writer."""
@@ -34,7 +37,15 @@ class EmbeddedRunner:
 
     async def wait(self, run_no: int, timeout_s: float) -> None:
         """Woken by the engine's commits."""
-        self._engine.adopt(run_no)
+        watch = self._engine.watch
+        if run_no in watch.ended:
+            return
+        if run_no in self._engine.lives:
+            first_s = min(timeout_s, _FIRST_S)
+            await watch.await_leaving(run_no, first_s)
+            timeout_s -= first_s
+            if run_no in watch.ended or timeout_s <= 0:
+                return
         with suppress(TimeoutError, NotFoundError):
             async with asyncio.timeout(timeout_s):
                 await settle(self._engine, run_no, int(timeout_s * 1_000))

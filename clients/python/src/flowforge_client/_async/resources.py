@@ -36,6 +36,10 @@ def _write_source(source: str | Mapping[str, Any]) -> dict[str, Any]:
     return {"yaml": source} if isinstance(source, str) else {"document": dict(source)}
 
 
+def _quote(etag: str) -> str:
+    return etag if etag.endswith('"') or etag == "*" else f'"{etag}"'
+
+
 class AsyncWorkflows:
     """`client.workflows`. A workflow is named by its name or id; `source` is its YAML as text, or the document as values."""
 
@@ -73,13 +77,13 @@ class AsyncWorkflows:
         body: Any = _write_source(source)
         if etag is None:
             return await self._api.put_workflows_one_draft(workflow, body, allow_faults=allow_faults, if_none_match="*")
-        return await self._api.put_workflows_one_draft(workflow, body, allow_faults=allow_faults, if_match=etag)
+        return await self._api.put_workflows_one_draft(workflow, body, allow_faults=allow_faults, if_match=_quote(etag))
 
     async def publish(self, workflow: str, *, note: str = "", etag: str | None = None) -> PublishedAnswer:
         """Makes the draft the next version. `etag`: of the draft that was looked at; left out, the present one is taken."""
         if etag is None:
             etag = (await self._api.get_workflows_one_draft(workflow))["etag"]
-        return await self._api.post_workflows_one_publish(workflow, {"note": note}, if_match=etag)
+        return await self._api.post_workflows_one_publish(workflow, {"note": note}, if_match=_quote(etag))
 
     async def publish_version(self, workflow: str, version: int) -> PublishedAnswer:
         """Makes an earlier version the current one again."""
@@ -197,6 +201,12 @@ class AsyncCatalog:
     async def get(self, name: str) -> OperationAnswer:
         return await self._api.get_operations_one(name)
 
-    async def call(self, name: str, parameters: JsonObject, *, idempotency_key: str | None = None) -> JsonValue:
-        """Calls an operation once, without a workflow; its result. Raises ApiError 422 OPERATION_FAILED where it fails."""
-        return await self._api.post_operations_one(name, parameters, idempotency_key=idempotency_key or str(uuid.uuid4()))
+    async def call(self, name: str, parameters: JsonObject) -> JsonValue:
+        """Calls an operation once, without a run; its result. Raises ApiError 422 OPERATION_FAILED where it fails."""
+        return await self._api.post_operations_one(name, parameters)
+
+    async def start(self, name: str, parameters: JsonObject, *, idempotency_key: str | None = None) -> str:
+        """Starts a run of this one step, once also where the connection is lost meanwhile; the run's id."""
+        key = idempotency_key or str(uuid.uuid4())
+        answer: Any = await self._api.post_operations_one(name, parameters, detach=True, idempotency_key=key)
+        return str(answer["run_id"])

@@ -184,9 +184,12 @@ class AsyncOperations:
             await self._transport.ask("POST", "/api/v1/runs/bulk", query={"wait": wait}, json=body),
         )
 
-    async def get_runs_one(self, run_id: str) -> models.RunAnswer:
+    async def get_runs_one(self, run_id: str, *, wait: str | None = None) -> models.RunAnswer:
         """A run: where it stands, what it waits for, its input and output."""
-        return cast("models.RunAnswer", await self._transport.ask("GET", make_path("/api/v1/runs/{run_id}", run_id=run_id)))
+        return cast(
+            "models.RunAnswer",
+            await self._transport.ask("GET", make_path("/api/v1/runs/{run_id}", run_id=run_id), query={"wait": wait}),
+        )
 
     async def delete_runs_one(self, run_id: str) -> None:
         """Take away a run that has ended, with its journal and logs."""
@@ -780,7 +783,11 @@ class AsyncOperations:
         )
 
     async def post_templates_one_preview(
-        self, template: str, body: models.PreviewBody | None = None, *, kind: Literal["workflow", "step", "mail"] | None = None
+        self,
+        template: str,
+        body: models.TemplatePreviewBody | None = None,
+        *,
+        kind: Literal["workflow", "step", "mail"] | None = None,
     ) -> models.FilledAnswer:
         """What would come of the template, with its own sample or with `data`; what is missing in them is empty. Nothing is stored."""
         return cast(
@@ -947,6 +954,64 @@ class AsyncOperations:
     async def delete_triggers_one(self, trigger_id: str) -> None:
         """With the events that it holds. A document's own triggers go with the document."""
         await self._transport.send("DELETE", make_path("/api/v1/triggers/{trigger_id}", trigger_id=trigger_id))
+
+    async def get_schedules(self, *, limit: int | None = None, cursor: str | None = None) -> models.ScheduleAnswerPage:
+        """In the order in which they were made."""
+        return cast(
+            "models.ScheduleAnswerPage",
+            await self._transport.ask("GET", "/api/v1/schedules", query={"limit": limit, "cursor": cursor}),
+        )
+
+    async def post_schedules_preview(self, body: models.ScheduleSchemaPreviewBody) -> models.PreviewAnswer:
+        """In words, and its next slots, from now on. Nothing is stored."""
+        return cast("models.PreviewAnswer", await self._transport.ask("POST", "/api/v1/schedules/preview", json=body))
+
+    async def get_schedules_one_next(self, schedule_id: str, *, limit: int | None = None) -> models.NextAnswer:
+        """The next slots"""
+        return cast(
+            "models.NextAnswer",
+            await self._transport.ask(
+                "GET", make_path("/api/v1/schedules/{schedule_id}/next", schedule_id=schedule_id), query={"limit": limit}
+            ),
+        )
+
+    async def post_schedules_one_backfill(self, schedule_id: str, body: models.BackfillBody) -> models.BackfillAnswer:
+        """At most 1,000 slots. A slot whose run is there already is not run again, so that the request may be repeated."""
+        return cast(
+            "models.BackfillAnswer",
+            await self._transport.ask(
+                "POST", make_path("/api/v1/schedules/{schedule_id}/backfill", schedule_id=schedule_id), json=body
+            ),
+        )
+
+    async def get_calendars(self, *, limit: int | None = None, cursor: str | None = None) -> models.CalendarAnswerPage:
+        """By name."""
+        return cast(
+            "models.CalendarAnswerPage",
+            await self._transport.ask("GET", "/api/v1/calendars", query={"limit": limit, "cursor": cursor}),
+        )
+
+    async def post_calendars(self, body: models.NewCalendar) -> models.CalendarAnswer:
+        """Schedules name it in `calendar`: they fire on the days that count."""
+        return cast("models.CalendarAnswer", await self._transport.ask("POST", "/api/v1/calendars", json=body))
+
+    async def get_calendars_one(self, calendar: str) -> models.CalendarAnswer:
+        """A calendar"""
+        return cast(
+            "models.CalendarAnswer",
+            await self._transport.ask("GET", make_path("/api/v1/calendars/{calendar}", calendar=calendar)),
+        )
+
+    async def patch_calendars_one(self, calendar: str, body: models.CalendarPatch) -> models.CalendarAnswer:
+        """The next slots of the schedules that use it are computed anew."""
+        return cast(
+            "models.CalendarAnswer",
+            await self._transport.ask("PATCH", make_path("/api/v1/calendars/{calendar}", calendar=calendar), json=body),
+        )
+
+    async def delete_calendars_one(self, calendar: str) -> None:
+        """Only one that no live schedule uses."""
+        await self._transport.send("DELETE", make_path("/api/v1/calendars/{calendar}", calendar=calendar))
 
     async def post_hooks_workspace_one(self, workspace: str, path: str) -> JsonValue:
         """As `POST /hooks/{path}`."""
@@ -1410,7 +1475,10 @@ class AsyncOperations:
         return cast("models.UsesAnswer", await self._transport.ask("GET", make_path("/api/v1/variables/{name}/usage", name=name)))
 
     async def post_keyring_reencrypt(self) -> models.ReencryptionAnswer:
-        """After ENCRYPTION_KEY was changed. It goes on with what is left when it is called again, and may run while others work."""
+        """After ENCRYPTION_KEY was changed. It goes on with what is left when it is called again, and may run while others work.
+
+        The keys of persons in the audit log and second factors get the current key too; the figures are those of the secrets.
+        """
         return cast("models.ReencryptionAnswer", await self._transport.ask("POST", "/api/v1/keyring/reencrypt"))
 
     async def get_settings(self) -> models.RuntimeSettings:

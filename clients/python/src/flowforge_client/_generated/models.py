@@ -84,6 +84,21 @@ class AuditRowAnswerPage(TypedDict):
     next_cursor: NotRequired[str | None]
 
 
+class BackfillAnswer(TypedDict):
+    total: int
+    """Slots in the window."""
+    started: int
+    existing: int
+    """Slots whose run was there already."""
+    failed: int
+    errors: list[RefusedSlot]
+    """Of the slots that failed, the first 20."""
+
+
+BackfillBody = TypedDict("BackfillBody", {"from": "str", "to": "str"})
+"""A window of time in the past; slots that ran already do not run again."""
+
+
 class BatchAnswer(TypedDict):
     """Long work, and how far it is."""
 
@@ -159,6 +174,34 @@ class BulkFault(TypedDict):
     id: str
     code: str
     message: str
+
+
+class CalendarAnswer(TypedDict):
+    id: str
+    name: str
+    working_days: list[str]
+    countries: list[str]
+    closed: list[str]
+    open: list[str]
+    created_at: str
+    created_by: str
+    updated_at: str
+    updated_by: str
+
+
+class CalendarAnswerPage(TypedDict):
+    data: list[CalendarAnswer]
+    next_cursor: NotRequired[str | None]
+
+
+class CalendarPatch(TypedDict):
+    """What changes (JSON Merge Patch); lists are replaced as a whole."""
+
+    name: NotRequired[str | None]
+    working_days: NotRequired[list[str] | None]
+    countries: NotRequired[list[str] | None]
+    closed: NotRequired[list[str] | None]
+    open: NotRequired[list[str] | None]
 
 
 class CancelBody(TypedDict):
@@ -897,6 +940,19 @@ class NewAssignment(TypedDict):
     """installation, workspace:ws_… or project:prj_…"""
 
 
+class NewCalendar(TypedDict):
+    working_days: NotRequired[list[str]]
+    """Of mon, tue, wed, thu, fri, sat, sun."""
+    countries: NotRequired[list[str]]
+    """Whose public holidays do not count (ISO 3166)."""
+    closed: NotRequired[list[str]]
+    """Days that do not count."""
+    open: NotRequired[list[str]]
+    """Days that count all the same."""
+    name: str
+    """By which schedules name it."""
+
+
 class NewGroup(TypedDict):
     name: str
     description: NotRequired[str]
@@ -950,6 +1006,12 @@ class NewWorkspace(TypedDict):
     title: NotRequired[str | None]
     """For people; left out, the name."""
     description: NotRequired[str]
+
+
+class NextAnswer(TypedDict):
+    timezone: str
+    explanation: str
+    next: list[SlotAnswer]
 
 
 class NodeAnswer(TypedDict):
@@ -1109,12 +1171,13 @@ class PauseBody(TypedDict):
     """keep: held until somebody runs them or throws them away; refuse: nothing is taken."""
 
 
-class PreviewBody(TypedDict):
-    """What is shown instead of what is stored, while it is being written."""
-
-    content: NotRequired[dict[str, JsonValue] | None]
-    data: NotRequired[dict[str, JsonValue] | None]
-    """For a mail, instead of the template's sample."""
+class PreviewAnswer(TypedDict):
+    explanation: str
+    timezone: str
+    cron: str | None
+    """The expression as it was understood."""
+    next: list[SlotAnswer]
+    warnings: list[str]
 
 
 class ProgressAnswer(TypedDict):
@@ -1224,6 +1287,12 @@ class ReencryptionAnswer(TypedDict):
 
 class RefreshBody(TypedDict):
     refresh_token: str
+
+
+class RefusedSlot(TypedDict):
+    slot: str
+    code: str
+    message: str
 
 
 class RegisterBody(TypedDict):
@@ -1419,6 +1488,48 @@ class SavedDraftAnswer(TypedDict):
     warnings: list[ErrorDetail]
 
 
+ScheduleAnswer = TypedDict(
+    "ScheduleAnswer",
+    {
+        "id": "str",
+        "key": "str",
+        "workflow_id": "str",
+        "workflow": "str",
+        "status": "str",
+        "with": "dict[str, JsonValue]",
+        "explanation": "str",
+        "timezone": "str",
+        "calendar": "str | None",
+        "next_at": "str | None",
+        "next": "list[SlotAnswer]",
+        "last_run_id": "str | None",
+    },
+)
+"""A live schedule: a trigger of the kind `schedule`."""
+
+
+class ScheduleAnswerPage(TypedDict):
+    data: list[ScheduleAnswer]
+    next_cursor: NotRequired[str | None]
+
+
+class ScheduleSchemaPreviewBody(TypedDict):
+    """A schedule as `with` of a trigger has it, and how many slots are wanted. Exactly one of `cron`, `every` and `at`."""
+
+    cron: NotRequired[str | None]
+    every: NotRequired[str | None]
+    at: NotRequired[str | None]
+    """With a zone, or without one in `timezone`."""
+    timezone: NotRequired[str]
+    start: NotRequired[str | None]
+    end: NotRequired[str | None]
+    jitter: NotRequired[str | None]
+    calendar: NotRequired[str | None]
+    """The name of a calendar."""
+    limit: NotRequired[int]
+    """How many slots: 1 to 100."""
+
+
 class SchemaAnswer(TypedDict):
     """JSON Schemas (2020-12) of an operation's parameters and result."""
 
@@ -1555,6 +1666,19 @@ class SignedInAnswer(TypedDict):
 
     user: UserAnswer
     expires_at: str
+
+
+class SlotAnswer(TypedDict):
+    """A moment at which a schedule fires."""
+
+    at: str
+    """In UTC."""
+    local: str
+    """In the schedule's zone."""
+    nominal: str
+    """The wall time that is meant, without a zone."""
+    is_moved: bool
+    """The clocks skip the nominal time: it fires at the first moment after that."""
 
 
 class StartBody(TypedDict):
@@ -1719,6 +1843,14 @@ class TemplatePart(TypedDict):
     description: NotRequired[str]
     category: NotRequired[str]
     content: dict[str, JsonValue]
+
+
+class TemplatePreviewBody(TypedDict):
+    """What is shown instead of what is stored, while it is being written."""
+
+    content: NotRequired[dict[str, JsonValue] | None]
+    data: NotRequired[dict[str, JsonValue] | None]
+    """For a mail, instead of the template's sample."""
 
 
 class TestAnswer(TypedDict):

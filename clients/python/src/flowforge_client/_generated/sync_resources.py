@@ -37,6 +37,10 @@ def _write_source(source: str | Mapping[str, Any]) -> dict[str, Any]:
     return {"yaml": source} if isinstance(source, str) else {"document": dict(source)}
 
 
+def _quote(etag: str) -> str:
+    return etag if etag.endswith('"') or etag == "*" else f'"{etag}"'
+
+
 class Workflows:
     """`client.workflows`. A workflow is named by its name or id; `source` is its YAML as text, or the document as values."""
 
@@ -72,13 +76,13 @@ class Workflows:
         body: Any = _write_source(source)
         if etag is None:
             return self._api.put_workflows_one_draft(workflow, body, allow_faults=allow_faults, if_none_match="*")
-        return self._api.put_workflows_one_draft(workflow, body, allow_faults=allow_faults, if_match=etag)
+        return self._api.put_workflows_one_draft(workflow, body, allow_faults=allow_faults, if_match=_quote(etag))
 
     def publish(self, workflow: str, *, note: str = "", etag: str | None = None) -> PublishedAnswer:
         """Makes the draft the next version. `etag`: of the draft that was looked at; left out, the present one is taken."""
         if etag is None:
             etag = (self._api.get_workflows_one_draft(workflow))["etag"]
-        return self._api.post_workflows_one_publish(workflow, {"note": note}, if_match=etag)
+        return self._api.post_workflows_one_publish(workflow, {"note": note}, if_match=_quote(etag))
 
     def publish_version(self, workflow: str, version: int) -> PublishedAnswer:
         """Makes an earlier version the current one again."""
@@ -196,6 +200,12 @@ class Catalog:
     def get(self, name: str) -> OperationAnswer:
         return self._api.get_operations_one(name)
 
-    def call(self, name: str, parameters: JsonObject, *, idempotency_key: str | None = None) -> JsonValue:
-        """Calls an operation once, without a workflow; its result. Raises ApiError 422 OPERATION_FAILED where it fails."""
-        return self._api.post_operations_one(name, parameters, idempotency_key=idempotency_key or str(uuid.uuid4()))
+    def call(self, name: str, parameters: JsonObject) -> JsonValue:
+        """Calls an operation once, without a run; its result. Raises ApiError 422 OPERATION_FAILED where it fails."""
+        return self._api.post_operations_one(name, parameters)
+
+    def start(self, name: str, parameters: JsonObject, *, idempotency_key: str | None = None) -> str:
+        """Starts a run of this one step, once also where the connection is lost meanwhile; the run's id."""
+        key = idempotency_key or str(uuid.uuid4())
+        answer: Any = self._api.post_operations_one(name, parameters, detach=True, idempotency_key=key)
+        return str(answer["run_id"])

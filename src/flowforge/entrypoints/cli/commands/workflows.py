@@ -25,6 +25,7 @@ from flowforge.entrypoints.cli.place import Place, open_place
 from flowforge.entrypoints.triggering import make_trigger_switch
 from flowforge.kit.errors import Detail
 from flowforge.runs.service import list_open_runs
+from flowforge.workflows.errors import DocumentInvalidError
 from flowforge.workflows.service import (
     WorkflowFilter,
     compare_versions,
@@ -39,6 +40,7 @@ from flowforge.workflows.service import (
     publish_again,
     push_draft,
     restore_workflow,
+    write_documentation,
 )
 from flowforge.workflows.types import Published, WorkflowSummary
 
@@ -223,6 +225,30 @@ def read_version(text: str | None) -> int | str | None:
     if not text.isascii() or not text.isdigit() or not 0 < int(text) < 2**31:
         raise UsageError(f"{text!r} is no version; write its number, or draft.")
     return int(text)
+
+
+@app.command()
+def docs(
+    ctx: typer.Context,
+    subject: Subject,
+    *,
+    version: Annotated[
+        str | None, typer.Option("--version", help="A version, or draft; else the current one.", show_default=False)
+    ] = None,
+) -> None:
+    """What a workflow takes, does and gives, as Markdown with a diagram."""
+    frame = frame_of(ctx)
+    wanted = read_version(version)
+    with open_place(frame) as place:
+        found = place.read(lambda session: get_workflow(session, place.workspace_id, subject))
+        if wanted is None and found.current_version is None:
+            wanted = "draft"
+        source = place.read(lambda session: export_workflow(session, place.workspace_id, found.id, version=wanted))
+        checked = place.installation.check_source(source)
+    if checked.workflow is None:
+        raise DocumentInvalidError(f"The document of {found.name}", checked.errors)
+    number = wanted if isinstance(wanted, int) else None if wanted == "draft" else found.current_version
+    frame.output.write_text(write_documentation(checked.workflow, version=number))
 
 
 @app.command()

@@ -7,7 +7,7 @@ from flowforge.entrypoints.cli.failures import UsageError
 from flowforge.entrypoints.cli.remote.connection import Server
 from flowforge.entrypoints.cli.remote.paths import make_path
 from flowforge.kit.clock import SystemClock
-from flowforge.kit.errors import NotFoundError
+from flowforge.kit.errors import NotFoundError, NotPermittedError
 from flowforge.kit.values import JsonObject
 from flowforge.language.times import parse_timestamp_ms
 
@@ -22,8 +22,15 @@ def _describe_user(user: JsonObject) -> JsonObject:
 def create_user(server: Server, email: str, *, role: str | None, name: str) -> None:
     body: JsonObject = {"email": email, "name": name or email.partition("@")[0]}
     user = cast("JsonObject", server.ask("POST", "/users", body if role is None else body | {"role": role}))
+    try:
+        link = _make_link(server, user)
+    except NotPermittedError:
+        # The person is there all the same; only signed-in people hand out links.
+        told = f"{user['email']} is made. For a link that lets the person in: sign in with `flowforge login`, then `users link`."
+        server.output.confirm(told, _describe_user(user))
+        return
     server.output.say(f"{user['email']} is made. This link signs in, once, within 24 hours:")
-    _print_link(server, user)
+    _print_link(server, user, link)
 
 
 def list_user(server: Server) -> None:
@@ -38,7 +45,7 @@ def link_user(server: Server, email: str) -> None:
         server.output.say(
             f"{user['email']} is disabled; the link is good once `flowforge users enable {user['email']}` was done."
         )
-    _print_link(server, user)
+    _print_link(server, user, _make_link(server, user))
 
 
 def disable_user(server: Server, email: str) -> None:
@@ -60,12 +67,16 @@ def _find_user(server: Server, text: str) -> JsonObject:
     return found[0]
 
 
-def _print_link(server: Server, user: JsonObject) -> None:
+def _make_link(server: Server, user: JsonObject) -> str:
     made = cast("JsonObject", server.ask("POST", make_path("users", str(user["id"]), "password-link")))
+    return str(made["link"])
+
+
+def _print_link(server: Server, user: JsonObject, link: str) -> None:
     if server.output.is_json:
-        server.output.write_line(_describe_user(user) | {"link": made["link"]})
+        server.output.write_line(_describe_user(user) | {"link": link})
     else:
-        server.output.write_text(str(made["link"]))
+        server.output.write_text(link)
 
 
 def _describe_key(key: JsonObject) -> JsonObject:

@@ -71,6 +71,12 @@ def diff(server: Server, subject: str, left: str | None, right: str | None) -> N
         server.output.write_text(f"\n{found['text']}")
 
 
+def docs(server: Server, subject: str, *, version: str | None) -> None:
+    wanted = read_version(version)
+    query = {"version": None if wanted is None else str(wanted)}
+    server.output.write_text(server.send("GET", make_path("workflows", subject, "docs"), query=query).text)
+
+
 def export(server: Server, subjects: list[str] | None, *, version: str | None, folder: Path | None, is_all: bool) -> None:
     wanted = read_version(version)
     if not subjects and not is_all:

@@ -170,7 +170,8 @@ def _write_model(name: str, schema: Json, namer: Namer) -> Iterator[str]:
 
 def _write_operations(document: Json, namer: Namer) -> Iterator[str]:
     yield _HEAD.format(about="A method for each route of the API: `client.api.<operation id>(...)`.")
-    yield "from __future__ import annotations\n\nfrom typing import Literal, cast\n\nfrom flowforge_client._async.transport import AsyncTransport\n"
+    yield "from __future__ import annotations\n\nfrom typing import Literal, cast\n\n"
+    yield "from flowforge_client._async.transport import AsyncTransport\n"
     yield "from flowforge_client._generated import models\nfrom flowforge_client.paths import make_path\n"
     yield "from flowforge_client.values import FormFile, JsonValue\n\n\n"
     yield 'class AsyncOperations:\n    """What the server can do, route by route."""\n\n'

@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 PEER := build/bench/peer-venv
 WORKERS ?= 2
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-SOURCES := src tests bench scripts examples
+SOURCES := src tests bench scripts examples clients
 
 .PHONY: help up setup test check lint bench chaos soak docs generate format lock clean
 
@@ -50,6 +50,7 @@ soak: setup ## torment a cluster on PostgreSQL + Redis, then on MariaDB + Rabbit
 
 generate: setup ## write what is generated from the code: reference pages and schemas
 	@$(BIN)/python scripts/generate_docs.py
+	@$(BIN)/python scripts/client_models.py
 
 docs: generate ## generate the reference and run every example in the documentation
 	@$(BIN)/python -m pytest -q tests/docs

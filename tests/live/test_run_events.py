@@ -78,7 +78,11 @@ async def test_a_stream_is_taken_up_without_loss_and_repeat(lab: ServerLab):
 
 async def test_a_run_that_another_process_carries_is_followed(lab: ServerLab, monkeypatch: pytest.MonkeyPatch):
     """What the engine of this process does not tell is found in the journal."""
-    monkeypatch.setattr(lab.engine, "listen", lambda _run_no, _listener: None)
+
+    def hear_nothing(_run_no: int, _listener: object) -> None:
+        """As an engine to which the run does not belong."""
+
+    monkeypatch.setattr(lab.engine, "listen", hear_nothing)
     await lab.publish(WAIT)
     run = (await lab.start({"workflow": "patient"}, "?wait=10s")).json()
     reading = asyncio.create_task(read_stream(lab, run["id"]))

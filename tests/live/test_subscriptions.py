@@ -74,7 +74,10 @@ class Outside:
 
 @pytest.fixture
 async def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Outside]:
-    monkeypatch.setattr("flowforge.entrypoints.server.domains._list_live_duties", lambda *_: [])
+    def list_none(*_: object) -> list[object]:
+        return []
+
+    monkeypatch.setattr("flowforge.entrypoints.server.domains._list_live_duties", list_none)
     async with open_server_lab(tmp_path) as lab:
         await lab.publish(NOTE)
         installation, receiver = lab.installation, Receiver()

@@ -67,7 +67,7 @@ class Rows:
         request = StartRequest(
             WORKSPACE, {"id": "wf_1", "name": "a", "version": 1, "digest": "d"}, {}, "user:a", {"kind": "manual"}
         )
-        found = await start_once(self, self.database.read, request, once, now_ms=self.now_ms)  # type: ignore[arg-type]
+        found = await start_once(self, self.database.read, request, once, now_ms=self.now_ms)
         return found.started.run_id, found.is_repeat
 
 

@@ -15,7 +15,7 @@ from flowforge.kit.database.session import Sessions
 from flowforge.kit.errors import ConflictError, Detail, InvariantError, RequestError
 from flowforge.kit.values import JsonObject
 from flowforge.runs.start_repository import FirstRow, find_by_name, find_first_row
-from flowforge.runs.starting import Runner
+from flowforge.runs.starting import Starter
 
 REPEATED_WITHIN_MS: Final = 86_400_000
 DIGEST_FIELD: Final = "digest"
@@ -58,7 +58,7 @@ class OnceStarted:
     is_repeat: bool
 
 
-async def start_once(runner: Runner, sessions: Sessions, request: StartRequest, once: Once | None, *, now_ms: int) -> OnceStarted:
+async def start_once(runner: Starter, sessions: Sessions, request: StartRequest, once: Once | None, *, now_ms: int) -> OnceStarted:
     """Starts a run, or finds the one that this request has started already. `once` None: always a new one. `sessions`: to read with.
 
     Raises:

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 from flowforge.engine.births import StartRequest
-from flowforge.engine.store import JournalRow, NewRun, Verdict
+from flowforge.engine.store import NewRun, Verdict
 from flowforge.kit.values import JsonObject
 from flowforge.language.graph import Workflow
 from flowforge.language.times import format_timestamp_ms
 from flowforge.runs.history import History, decode_turn, read_history
-from flowforge.runs.types import LoadBlob, RunHeader
+from flowforge.runs.types import JournalTurn, LoadBlob, RunHeader
 from flowforge.runs.views import describe_row, describe_run
 
 
@@ -53,9 +53,16 @@ def make_header(born: NewRun, status: str) -> RunHeader:
     )
 
 
-def describe_journal(header: RunHeader, rows: Sequence[JournalRow], workflow: Workflow | None, load_blob: LoadBlob) -> JsonObject:
+def read_rows(seq: int, at_ms: int, body: bytes) -> Sequence[JournalTurn]:
+    """A journal row as its store has it; none where it is empty."""
+    return [decode_turn(seq, at_ms, body)] if body else []
+
+
+def describe_journal(
+    header: RunHeader, turns: Sequence[JournalTurn], workflow: Workflow | None, load_blob: LoadBlob
+) -> JsonObject:
     """The run as its journal says it is now."""
-    history = read_history((decode_turn(row.seq, row.at, row.body) for row in rows), workflow)
+    history = read_history(turns, workflow)
     described = describe_run(header, history, history.list_steps(), load_blob, status=find_status(history, header.status))
     described.setdefault("uncompensated", [])
     finished, ended_ms = history.finished, history.finished_at_ms

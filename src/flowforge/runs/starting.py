@@ -1,17 +1,37 @@
 """Starting runs and speaking to them, wherever the engine is: in this process, or on the other side of the database."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from flowforge.engine.births import StartRequest
 from flowforge.engine.events import BlobRef, PinnedVersion
 from flowforge.engine.executor.engine import Started
+from flowforge.engine.executor.watching import Listener
 from flowforge.engine.store import Delivery, JournalRow, NewMail
 from flowforge.kit.values import JsonValue
 from flowforge.language.graph import Workflow
 
 
-class Runner(Protocol):
+class Starter(Protocol):
+    """Where runs are started; see `Runner`."""
+
+    async def start(self, request: StartRequest) -> Started: ...
+
+
+@runtime_checkable
+class TurnTeller(Protocol):
+    """A runner whose engine is in this process tells each turn of a run that it starts, so that nobody need read it."""
+
+    async def start_watched(self, request: StartRequest, on_turn: Listener) -> Started:
+        """As `Runner.start`; `on_turn` takes number, time and events of the journal's rows from the second one on, until the end."""
+        ...
+
+    def leave(self, run_no: int, on_turn: Listener) -> None:
+        """Nothing more is to be told."""
+        ...
+
+
+class Runner(Starter, Protocol):
     """Wired under this class (`call.port(Runner)`): by the engine of an embedded server, by store and doorbell in a cluster."""
 
     async def start(self, request: StartRequest) -> Started:
@@ -49,8 +69,8 @@ class Runner(Protocol):
 class RunReader(Protocol):
     """Wired under this class: what is quickly known of a run whose number is known. Looks at no workspace: who asks has looked before."""
 
-    async def load(self, run_no: int, *, is_short: bool = False) -> Sequence[JournalRow]:
-        """The whole journal, in order; empty if there is no such run. `is_short`: it is known to have few rows."""
+    async def load(self, run_no: int) -> Sequence[JournalRow]:
+        """The whole journal, in order; empty if there is no such run."""
         ...
 
     def load_blob(self, ref: BlobRef) -> JsonValue:

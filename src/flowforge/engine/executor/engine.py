@@ -228,8 +228,8 @@ class Engine:
 
     # --- starting ------------------------------------------------------------------------------------------------------------
 
-    async def start(self, request: StartRequest) -> Started:
-        """Starts a run; when it returns, the run exists whatever dies next.
+    async def start(self, request: StartRequest, on_turn: Listener | None = None) -> Started:
+        """Starts a run; when it returns, the run exists whatever dies next. `on_turn` hears its turns here from the first one on.
 
         Raises:
             ValidationError: the input does not fit.
@@ -237,7 +237,7 @@ class Engine:
             StartRejectedError: the workflow's limit is reached and says `reject`.
             OverloadedError: more turns wait for the database than it may be behind.
         """
-        result, new_run = await self._starter.start(request)
+        result, new_run = await self._starter.start(request, on_turn)
         born = None if result.verdict is Verdict.DUPLICATE else new_run
         return Started(result.run_id or new_run.id, result.run_no or new_run.no, result.verdict, born)
 

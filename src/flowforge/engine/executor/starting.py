@@ -10,6 +10,7 @@ from flowforge.engine.errors import OverloadedError, StartRejectedError
 from flowforge.engine.executor.commits import Item
 from flowforge.engine.executor.live import LiveRun
 from flowforge.engine.executor.ringing import BellHost, Bells
+from flowforge.engine.executor.watching import Listener
 from flowforge.engine.machine import Program, RunState, TurnSheet, fold
 from flowforge.engine.outbox_events import list_birth_events
 from flowforge.engine.store import NewRun, Turn, TurnResult, Verdict
@@ -40,8 +41,8 @@ class Starter:
     def __init__(self, engine: StartHost) -> None:
         self._engine = engine
 
-    async def start(self, request: StartRequest) -> tuple[TurnResult, NewRun]:
-        """The start's fate, and the run as it was to be.
+    async def start(self, request: StartRequest, on_turn: Listener | None = None) -> tuple[TurnResult, NewRun]:
+        """The start's fate, and the run as it was to be. `on_turn`: as `Engine.start`.
 
         Raises:
             ValidationError, NotInstalledError, StartRejectedError, OverloadedError: as `Engine.start`.
@@ -64,8 +65,12 @@ class Starter:
             new_run = replace(new_run, outbox=list_birth_events(birth.started, at))
         engine.intake.adopt(no)
         future: asyncio.Future[TurnResult] = engine.loop.create_future()
+        if on_turn is not None:
+            engine.watch.listen(no, on_turn)
         self._submit(program, birth, new_run, future.set_result)
         result = await future
+        if on_turn is not None and result.verdict is not Verdict.DONE:
+            engine.watch.leave(no, on_turn)
         self._tell(result, new_run, program.workflow.name)
         return result, new_run
 

@@ -182,8 +182,7 @@ class ClusterRunner:
 
     # --- RunReader -----------------------------------------------------------------------------------------------------------
 
-    async def load(self, run_no: int, *, is_short: bool = False) -> Sequence[JournalRow]:
-        del is_short  # the database is elsewhere: a thread waits for it in any case
+    async def load(self, run_no: int) -> Sequence[JournalRow]:
         return await asyncio.to_thread(self._reader.load, run_no)
 
     def load_blob(self, ref: BlobRef) -> JsonValue:

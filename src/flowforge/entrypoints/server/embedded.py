@@ -32,6 +32,13 @@ class EmbeddedRunner:
     async def start(self, request: StartRequest) -> Started:
         return await self._engine.start(request)
 
+    async def start_watched(self, request: StartRequest, on_turn: Listener) -> Started:
+        """`runs.starting.TurnTeller`."""
+        return await self._engine.start(request, on_turn)
+
+    def leave(self, run_no: int, on_turn: Listener) -> None:
+        self._engine.watch.leave(run_no, on_turn)
+
     async def deliver(self, mail: NewMail) -> Delivery:
         return Delivery(await self._engine.deliver(mail))
 
@@ -56,9 +63,8 @@ class EmbeddedRunner:
     async def pin(self, workspace_id: str, workflow: str, version: int | None = None) -> PinnedVersion:
         return await self._versions.resolve(workspace_id, workflow, version)
 
-    async def load(self, run_no: int, *, is_short: bool = False) -> Sequence[JournalRow]:
-        """Few rows are read in the loop itself: a thread would cost more than the reading."""
-        return self._reader.load(run_no) if is_short else await asyncio.to_thread(self._reader.load, run_no)
+    async def load(self, run_no: int) -> Sequence[JournalRow]:
+        return await asyncio.to_thread(self._reader.load, run_no)
 
     def load_blob(self, ref: BlobRef) -> JsonValue:
         return self._load_blob(ref)

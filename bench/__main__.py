@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from bench import cluster, servers, workloads
+from bench import cluster, server, servers, workloads
 from bench.data import measure_calls, measure_large_csv
 from bench.engine_adapter import EngineUnderTest, open_engine_under_test
 from bench.floor import Floor, open_floor
@@ -27,7 +27,7 @@ from flowforge.kit.database.schema import upgrade_database
 from flowforge.kit.database.url import parse_database_url
 
 ROOT: Final = Path(__file__).parents[1]
-ALL: Final = ("W1", "W2", "W4", "W5", "W6", "W7", "W8", "W9")
+ALL: Final = ("W1", "W2", "W3", "W4", "W5", "W6", "W7", "W8", "W9")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,38 @@ async def run_w2(session: Session) -> None:
                 "W2", workload, sizes.w2_peer_runs, sizes.w2_steps, convert=lambda seconds: peer_steps / seconds
             )
     results.choose_peer("W2", ("w2", "w2_async"), is_rate=True)
+
+
+async def run_w3(session: Session) -> None:
+    """Servers in processes of their own, the clients in a third one."""
+    await asyncio.to_thread(_run_servers, session)
+
+
+def _run_servers(session: Session) -> None:
+    results = session.results
+    with server.open_ours(session.folder / "server") as ours:
+        memory_mib = workloads.resident_bytes(ours.pid) / 2**20
+        results.add("W6 server memory", Subject.ENGINE, memory_mib)
+    for _ in range(session.sizes.w3_rounds):
+        with server.open_ours(session.folder / "server") as ours:
+            results.add("W6 server start", Subject.ENGINE, ours.started_s)
+            _measure_server(session, ours, Subject.ENGINE, share=1)
+        if session.peer_python is not None:
+            with server.open_peer_server(session.peer_python, session.folder / "peer-http") as peer:
+                _measure_server(session, peer, Subject.PEER, share=session.sizes.w3_peer_share)
+            shutil.rmtree(session.folder / "peer-http")
+
+
+def _measure_server(session: Session, opened: server.Server, subject: Subject, *, share: int) -> None:
+    """`share`: the peer makes so many times fewer requests; its figures are rates and medians."""
+    sizes, results = session.sizes, session.results
+    alone = server.measure(opened, "?wait=30s", connections=1, count=max(sizes.w3_alone // share, 1))
+    many = server.measure(opened, "?wait=30s", connections=sizes.w3_clients, count=max(sizes.w3_many // share, sizes.w3_clients))
+    accepted = server.measure(opened, "", connections=sizes.w3_clients, count=max(sizes.w3_many // share, sizes.w3_clients))
+    results.add("W3", subject, alone.p50_ms)
+    results.add("W3 p99", subject, alone.p99_ms)
+    results.add("W3 many", subject, many.per_s)
+    results.add("W3 accepted", subject, accepted.per_s)
 
 
 async def run_w4(session: Session) -> None:
@@ -187,12 +219,40 @@ async def run_w9(session: Session) -> None:
     results.add("W9 guard", Subject.ENGINE, await measure_guard_us(max(sizes.w9_probes // 6, 1)))
 
 
-RUNNERS: Final = {"W1": run_w1, "W2": run_w2, "W4": run_w4, "W5": run_w5, "W6": run_w6, "W7": run_w7, "W8": run_w8, "W9": run_w9}
+RUNNERS: Final = {
+    "W1": run_w1,
+    "W2": run_w2,
+    "W3": run_w3,
+    "W4": run_w4,
+    "W5": run_w5,
+    "W6": run_w6,
+    "W7": run_w7,
+    "W8": run_w8,
+    "W9": run_w9,
+}
+
+
+_FOLDERS: Final = (
+    *("engine", "engine-postgres", "floor", "peer", "fresh", "empty-store", "large", "cluster"),
+    *("server", "peer-http"),
+)
 
 
 @asynccontextmanager
 async def open_session(folder: Path, sizes: Sizes, peer_python: Path | None, postgres: str) -> AsyncGenerator[Session]:
-    for name in ("engine", "engine-postgres", "floor", "peer", "fresh", "empty-store", "large", "cluster"):
+    for name in (
+        "engine",
+        "engine-postgres",
+        "floor",
+        "peer",
+        "fresh",
+        "empty-store",
+        "large",
+        "cluster",
+        "server",
+        "server-again",
+        "peer-http",
+    ):
         shutil.rmtree(folder / name, ignore_errors=True)
     with ExitStack() as stack:
         floor = stack.enter_context(open_floor(folder / "floor"))

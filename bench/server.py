@@ -2,14 +2,14 @@
 
 import asyncio
 import json
-import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import median, quantiles
+from statistics import median
 from typing import Final, cast
 
 CONNECTIONS: Final = 50
@@ -79,7 +79,7 @@ async def measure_load(port: int, request: bytes, *, connections: int, count: in
     await asyncio.gather(*(client.done for client in clients))
     took_s = time.perf_counter() - began_s
     took_ms = sorted(seconds * 1_000 for client in clients for seconds in client.took_s)
-    return Load(median(took_ms), quantiles(took_ms, n=100)[98], len(took_ms) / took_s)
+    return Load(median(took_ms), took_ms[min(len(took_ms) - 1, len(took_ms) * 99 // 100)], len(took_ms) / took_s)
 
 
 def make_request(path: str, body: bytes, key: str) -> bytes:
@@ -87,9 +87,60 @@ def make_request(path: str, body: bytes, key: str) -> bytes:
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server that was started for the bench. `started_s`: from its exec to its first answer."""
+
+    port: int
+    key: str
+    pid: int
+    path: str
+    started_s: float
+
+
+@contextmanager
+def open_server(command: Sequence[object], path: str) -> Generator[Server]:
+    """Starts a server that says on its first line where it listens, and ends when its input does."""
+    began_s = time.perf_counter()
+    with subprocess.Popen([str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            line = process.stdout.readline()
+            if not line:
+                raise SystemExit("A server of the bench ended early; its message stands above.")
+            told = json.loads(line)
+            server = Server(told["port"], told["key"], process.pid, path, 0.0)
+            measure(server, "", connections=1, count=1)
+            yield replace(server, started_s=time.perf_counter() - began_s)
+            process.stdin.close()
+            process.wait(timeout=60)
+        finally:
+            process.kill()
+
+
+def open_ours(folder: Path) -> AbstractContextManager[Server]:
+    """Limits count, as behind a proxy; the key's tier is one that never reaches them."""
+    command = (sys.executable, "-m", "bench.server_process", folder, "trusted_proxies=127.0.0.1")
+    return open_server(command, "/api/v1/runs")
+
+
+def open_peer_server(python: Path, folder: Path) -> AbstractContextManager[Server]:
+    return open_server((python, Path(__file__).with_name("peer_http.py"), folder), "/runs")
+
+
+def measure(server: Server, query: str, *, connections: int, count: int) -> Load:
+    """`query`: `?wait=30s` for answers that are waited for; without it starts are accepted."""
+    status = "200" if query else "202"
+    words = [server.port, server.path + query, server.key, json.dumps({"workflow": "one"}), connections, count, status]
+    command = [sys.executable, "-m", "bench.server", *map(str, words)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=600)
+    return Load(**json.loads(done.stdout))
+
+
 def main(arguments: Sequence[str]) -> None:
     """The load process: `python -m bench.server PORT PATH KEY BODY CONNECTIONS COUNT STATUS`; prints one JSON object."""
-    import uvloop  # noqa: PLC0415 (the clients' process alone)
+    import uvloop
 
     port, path, key, body, connections, count, status = arguments
     request = make_request(path, body.encode(), key)

@@ -9,7 +9,8 @@ from tests.support.web_lab import ANONYMOUS, WebLab, make_caller, open_web_lab
 from flowforge.kit.errors import InvariantError
 from flowforge.web.bodies import Answer, Body, JsonField, Title
 from flowforge.web.calls import CallIn
-from flowforge.web.lists import LIMIT_DEFAULT, CursorIn, LimitIn, Page, WhereIn
+from flowforge.web.lists import LIMIT_DEFAULT, Page
+from flowforge.web.queries import CursorIn, LimitIn, WhereIn
 from flowforge.web.routing import Router
 
 things = Router("things", "/things")

@@ -18,7 +18,8 @@ from flowforge.kit.signing import SigningKeys
 from flowforge.language.times import TimeFault, parse_timestamp_ms
 from flowforge.web.calls import CallIn
 from flowforge.web.errors import ParameterError
-from flowforge.web.lists import LIMIT_DEFAULT, CursorIn, LimitIn, Page, WhereIn, cut_page, mark_list, read_cursor, read_where
+from flowforge.web.lists import LIMIT_DEFAULT, Page, cut_page, mark_list, read_cursor, read_where
+from flowforge.web.queries import CursorIn, LimitIn, WhereIn
 from flowforge.web.routing import Router
 
 router = Router("audit", "/audit")

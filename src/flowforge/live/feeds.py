@@ -158,6 +158,11 @@ class RunFeeds:
         self._opening = asyncio.Lock()
         self._looking: asyncio.Task[None] | None = None
 
+    @property
+    def count(self) -> int:
+        """How many runs are followed now."""
+        return len(self._feeds)
+
     @asynccontextmanager
     async def open(self, header: RunHeader) -> AsyncGenerator[RunFeed]:
         """The run's feed, read up to now.

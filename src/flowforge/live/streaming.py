@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import suppress
 from typing import Final
 
 from starlette.requests import HTTPConnection
@@ -40,10 +39,10 @@ async def stream_run(
             else:
                 await _wait(hub, feed, after)
             now_s = clock.monotonic_s()
-            if now_s - renew_s >= RENEW_S:
-                renew_s = now_s
-                if not await _may_still(call, hub, connection, header):
-                    return
+            is_time = now_s - renew_s >= RENEW_S
+            renew_s = now_s if is_time else renew_s
+            if is_time and not await _may_still(call, hub, connection, header):
+                return
             if now_s - beat_s >= HEARTBEAT_S:
                 beat_s = now_s
                 yield _BEAT
@@ -55,14 +54,12 @@ def _format(event: RunEvent) -> bytes:
 
 async def _wait(hub: LiveHub, feed: RunFeed, after: int) -> None:
     """Until there is something new, the server ends, or it is time to ask again who reads."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(RENEW_S):
-            waits = [asyncio.create_task(feed.wait(after)), asyncio.create_task(hub.closing.wait())]
-            try:
-                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for wait in waits:
-                    wait.cancel()
+    waits = [asyncio.create_task(feed.wait(after)), asyncio.create_task(hub.closing.wait())]
+    try:
+        await asyncio.wait(waits, timeout=RENEW_S, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
 
 
 async def _may_still(call: Call, hub: LiveHub, connection: HTTPConnection, header: RunHeader) -> bool:

@@ -58,7 +58,9 @@ class OnceStarted:
     is_repeat: bool
 
 
-async def start_once(runner: Starter, sessions: Sessions, request: StartRequest, once: Once | None, *, now_ms: int) -> OnceStarted:
+async def start_once(
+    runner: Starter, sessions: Sessions, request: StartRequest, once: Once | None, *, now_ms: int
+) -> OnceStarted:
     """Starts a run, or finds the one that this request has started already. `once` None: always a new one. `sessions`: to read with.
 
     Raises:

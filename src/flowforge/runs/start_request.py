@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Annotated, Final, Literal, Self
 from urllib.parse import parse_qsl
 
@@ -77,6 +78,7 @@ def read_start_body(data: bytes, limits: Limits) -> StartBody:
         raise BodyInvalidError(read_faults(errors)) from None
 
 
+@lru_cache(maxsize=256)
 def read_start_query(query: bytes) -> int:
     """The `wait` of the query, in milliseconds.
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, cast
 
 from flowforge.engine.births import StartRequest
 from flowforge.engine.events import Event
@@ -18,7 +18,7 @@ from flowforge.runs.start_targets import pin_target
 from flowforge.runs.starting import Runner, RunReader, Starter, TurnTeller
 from flowforge.runs.types import TERMINAL_STATUSES, JournalTurn
 from flowforge.web.bodies import check_content_type
-from flowforge.web.calls import Call
+from flowforge.web.calls import Call, Parts
 
 _ROUTE: Final = "POST /runs"
 _HEARD_MAX: Final = 1_000
@@ -71,12 +71,17 @@ async def serve_start(call: Call, headers: Headers, query: bytes, data: bytes) -
         check_content_type(find_header(headers, b"content-type"))
     body = read_start_body(data, call.limits)
     once = None if key is None else Once("start", _ROUTE, key, digest_value(body.model_dump(mode="json")), KEY_HEADER)
-    runner = call.port(Runner)
-    watched = _Watched(runner) if wait_ms and isinstance(runner, TurnTeller) else None
-    request, found = await _start(call, body, once, watched or runner)
+    teller = find_teller(call.parts) if wait_ms else None
+    watched = None if teller is None else _Watched(teller)
+    request, found = await _start(call, body, once, watched or call.port(Runner))
     if wait_ms:
         return await _answer_waited(call, found, watched, wait_ms)
     return await _answer_now(call, request, found)
+
+
+def find_teller(parts: Parts) -> TurnTeller | None:
+    """None where the engine is in other processes."""
+    return cast("TurnTeller | None", parts.ports.get(TurnTeller))
 
 
 async def _start(call: Call, body: StartBody, once: Once | None, starter: Starter) -> tuple[StartRequest | None, OnceStarted]:

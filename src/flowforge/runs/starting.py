@@ -1,7 +1,7 @@
 """Starting runs and speaking to them, wherever the engine is: in this process, or on the other side of the database."""
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from flowforge.engine.births import StartRequest
 from flowforge.engine.events import BlobRef, PinnedVersion
@@ -18,9 +18,8 @@ class Starter(Protocol):
     async def start(self, request: StartRequest) -> Started: ...
 
 
-@runtime_checkable
 class TurnTeller(Protocol):
-    """A runner whose engine is in this process tells each turn of a run that it starts, so that nobody need read it."""
+    """Wired under this class where the engine is in this process: it tells each turn of a run, so that nobody need read it."""
 
     async def start_watched(self, request: StartRequest, on_turn: Listener) -> Started:
         """As `Runner.start`; `on_turn` takes number, time and events of the journal's rows from the second one on, until the end."""

@@ -32,7 +32,8 @@ from flowforge.toolbox.schemas import (
 from flowforge.web.answers import describe_detail, make_json
 from flowforge.web.bodies import JsonField
 from flowforge.web.calls import Call, CallIn
-from flowforge.web.lists import LIMIT_DEFAULT, CursorIn, LimitIn, Page, SearchIn, cut_page, mark_list, read_cursor
+from flowforge.web.lists import LIMIT_DEFAULT, Page, cut_page, mark_list, read_cursor
+from flowforge.web.queries import CursorIn, LimitIn, SearchIn
 from flowforge.web.routing import Router
 
 operations: Final = Router("operations", "/operations")

@@ -50,7 +50,8 @@ from flowforge.triggers.schedule_schemas import (
 from flowforge.triggers.schedule_times import Schedule, Slot, list_slots
 from flowforge.triggers.types import Trigger
 from flowforge.web.calls import Call, CallIn
-from flowforge.web.lists import LIMIT_DEFAULT, CursorIn, LimitIn, Page, cut_page, mark_list, read_cursor
+from flowforge.web.lists import LIMIT_DEFAULT, Page, cut_page, mark_list, read_cursor
+from flowforge.web.queries import CursorIn, LimitIn
 from flowforge.web.routing import Router
 
 schedules_router: Final = Router("schedules", "/schedules")

@@ -16,7 +16,8 @@ from flowforge.vault.ports import FindUses
 from flowforge.vault.types import SecretSummary, Variable
 from flowforge.web.bodies import Answer, Body, JsonField
 from flowforge.web.calls import Call, CallIn
-from flowforge.web.lists import LIMIT_DEFAULT, CursorIn, LimitIn, Page, cut_page, mark_list, read_cursor
+from flowforge.web.lists import LIMIT_DEFAULT, Page, cut_page, mark_list, read_cursor
+from flowforge.web.queries import CursorIn, LimitIn
 from flowforge.web.routing import Router
 
 secrets: Final = Router("secrets", "/secrets")

@@ -1,14 +1,15 @@
-"""Lists: pages by an opaque cursor, filters of the form `field:op:value`, sorting by fields that have an index."""
+"""Lists: pages by an opaque cursor, filters of the form `field:op:value`, sorting by fields that have an index.
+
+The parameters of endpoints are in `queries`: services, which the command line uses too, do not load the framework.
+"""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Final, Generic, TypeVar, cast
+from typing import Final, Generic, TypeVar, cast
 
-from fastapi import Query
-from pydantic import AfterValidator, BaseModel
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel
 
 from flowforge.kit.border import decode, digest_value, encode
 from flowforge.kit.errors import InvariantError
@@ -17,36 +18,10 @@ from flowforge.web.errors import ParameterError
 
 LIMIT_DEFAULT: Final = 50
 LIMIT_MAX: Final = 200
-_WHERE_MAX: Final = 20
+WHERE_MAX: Final = 20
 _WHERE_LENGTH_MAX: Final = 4_096
 
 RowT = TypeVar("RowT")
-
-
-def _refuse_zero(text: str) -> str:
-    # PostgreSQL takes no such character, not even to look for it.
-    if "\x00" in text:
-        raise PydanticCustomError("control_char", "It holds a control character (U+0000).")
-    return text
-
-
-LimitIn = Annotated[int, Query(ge=1, le=LIMIT_MAX, description="How many at most.")]
-"""`limit: LimitIn = LIMIT_DEFAULT`."""
-CursorIn = Annotated[str | None, Query(max_length=2_000, description="`next_cursor` of the page before.")]
-"""`cursor: CursorIn = None`."""
-WhereIn = Annotated[
-    list[str] | None,
-    Query(
-        description="`field:op:value`, repeatable, all hold; op: eq ne lt le gt ge in contains starts_with.",
-        max_length=_WHERE_MAX,
-    ),
-]
-"""`where: WhereIn = None`; read it with `read_where`."""
-SortIn = Annotated[str | None, Query(max_length=100, description="A field, with `-` before it for the greatest first.")]
-"""`sort: SortIn = None`; read it with `read_sort`."""
-SearchIn = Annotated[str, AfterValidator(_refuse_zero), Query(max_length=200, description="A text that is looked for literally.")]
-"""`q: SearchIn = ""`."""
-IncludeDeletedIn = Annotated[bool, Query(description="Also what was deleted and can be restored.")]
 
 
 class Page(BaseModel, Generic[RowT]):

@@ -287,7 +287,7 @@ def test_up_shows_the_sample_as_a_timeline(cli: Cli):
 
 def test_up_carries_queued_runs_and_ends_in_order(cli: Cli, hello: str):
     cli.ok("run", hello, "--detach")
-    with running(cli, "up", "--no-sample") as process:
+    with running(cli, "up", "--no-sample", "--port", "0") as process:
         assert process.stdout is not None
         row = json.loads(process.stdout.readline())
         assert (row["workflow"], row["status"]) == ("hello", "completed")

@@ -134,11 +134,14 @@ class ClusterRunner:
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                try:
-                    async with self._bus.subscribe(run_topic(run_id)) as subscription:
-                        await self._watch(run_no, subscription)
-                except BusError:
-                    await self._watch(run_no, None)
+                await self._listen(run_no, run_id)
+
+    async def _listen(self, run_no: int, run_id: str) -> None:
+        try:
+            async with self._bus.subscribe(run_topic(run_id)) as subscription:
+                await self._watch(run_no, subscription)
+        except BusError:
+            await self._watch(run_no, None)
 
     async def _watch(self, run_no: int, subscription: Subscription | None) -> None:
         news = asyncio.Event()
@@ -146,9 +149,7 @@ class ClusterRunner:
         try:
             delay_s = _LOOK_FIRST_S
             while not await self._stands_still(run_no):
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(delay_s):
-                        await news.wait()
+                await _wait_at_most(news, delay_s)
                 news.clear()
                 delay_s = min(2 * delay_s, _LOOK_MAX_S)
         finally:
@@ -209,3 +210,9 @@ class ClusterRunner:
 async def _hear(subscription: Subscription, news: asyncio.Event) -> None:
     async for _ in subscription:
         news.set()
+
+
+async def _wait_at_most(news: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await news.wait()

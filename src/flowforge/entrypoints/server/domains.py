@@ -35,7 +35,7 @@ from flowforge.runs.batches import BatchKinds
 from flowforge.runs.bulk import BulkKind
 from flowforge.runs.duties import BATCH_EVERY_MS, BatchDuty
 from flowforge.runs.ports import RunGround
-from flowforge.runs.starting import Runner, RunReader
+from flowforge.runs.starting import Runner, RunReader, TurnTeller
 from flowforge.triggers.event_listening import EventDuty
 from flowforge.triggers.file_watching import FileDuty
 from flowforge.triggers.firing import Firing
@@ -178,7 +178,7 @@ def _list_run_ports(ground: Ground, run_ground: RunGround) -> dict[type, object]
         OpenRuns: activity,
         OnPublished: partial(replace_triggers, limits=installation.settings.limits),
     }
-    return ports | {RunNews: runner} if isinstance(runner, EmbeddedRunner) else ports
+    return ports | {RunNews: runner, TurnTeller: runner} if isinstance(runner, EmbeddedRunner) else ports
 
 
 def _list_live_ports(hub: LiveHub) -> dict[type, object]:

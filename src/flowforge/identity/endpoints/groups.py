@@ -21,7 +21,8 @@ from flowforge.kit.values import JsonObject
 from flowforge.language.times import format_timestamp_ms
 from flowforge.web.bodies import Answer, Body, Prose, Title
 from flowforge.web.calls import CallIn
-from flowforge.web.lists import LIMIT_DEFAULT, CursorIn, LimitIn, Page, SearchIn, cut_page, mark_list, read_cursor
+from flowforge.web.lists import LIMIT_DEFAULT, Page, cut_page, mark_list, read_cursor
+from flowforge.web.queries import CursorIn, LimitIn, SearchIn
 from flowforge.web.routing import Router
 
 router: Final = Router("groups", "/groups")

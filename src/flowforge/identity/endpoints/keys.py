@@ -16,7 +16,8 @@ from flowforge.web.bodies import Answer, Body, Title
 from flowforge.web.callers import SESSION
 from flowforge.web.calls import Call, CallIn
 from flowforge.web.errors import PermissionMissingError
-from flowforge.web.lists import LIMIT_DEFAULT, CursorIn, LimitIn, Page, cut_page, mark_list, read_cursor
+from flowforge.web.lists import LIMIT_DEFAULT, Page, cut_page, mark_list, read_cursor
+from flowforge.web.queries import CursorIn, LimitIn
 from flowforge.web.routing import Router
 
 router: Final = Router("keys", "/keys")

@@ -29,7 +29,8 @@ from flowforge.web.bodies import Answer, Body, Prose
 from flowforge.web.calls import CallIn
 from flowforge.web.conditions import IfMatchIn, quote_etag
 from flowforge.web.errors import PreconditionFailedError, PreconditionRequiredError
-from flowforge.web.lists import LIMIT_DEFAULT, CursorIn, LimitIn, Page, SearchIn, cut_page, mark_list, read_cursor
+from flowforge.web.lists import LIMIT_DEFAULT, Page, cut_page, mark_list, read_cursor
+from flowforge.web.queries import CursorIn, LimitIn, SearchIn
 from flowforge.web.routing import Router
 
 role_router: Final = Router("roles", "/roles")

@@ -50,21 +50,8 @@ from flowforge.language.times import format_timestamp_ms
 from flowforge.web.bodies import Answer, Body, JsonField, Title
 from flowforge.web.callers import CredentialKind
 from flowforge.web.calls import Call, CallIn
-from flowforge.web.lists import (
-    LIMIT_DEFAULT,
-    CursorIn,
-    IncludeDeletedIn,
-    LimitIn,
-    Page,
-    SearchIn,
-    SortIn,
-    WhereIn,
-    cut_page,
-    mark_list,
-    read_cursor,
-    read_sort,
-    read_where,
-)
+from flowforge.web.lists import LIMIT_DEFAULT, Page, cut_page, mark_list, read_cursor, read_sort, read_where
+from flowforge.web.queries import CursorIn, IncludeDeletedIn, LimitIn, SearchIn, SortIn, WhereIn
 from flowforge.web.routing import Router
 
 router: Final = Router("users", "/users")

@@ -23,17 +23,8 @@ from flowforge.web.bodies import Answer, Body, Prose, Title
 from flowforge.web.callers import CredentialKind
 from flowforge.web.calls import Call, CallIn
 from flowforge.web.errors import PermissionMissingError
-from flowforge.web.lists import (
-    LIMIT_DEFAULT,
-    CursorIn,
-    IncludeDeletedIn,
-    LimitIn,
-    Page,
-    SearchIn,
-    cut_page,
-    mark_list,
-    read_cursor,
-)
+from flowforge.web.lists import LIMIT_DEFAULT, Page, cut_page, mark_list, read_cursor
+from flowforge.web.queries import CursorIn, IncludeDeletedIn, LimitIn, SearchIn
 from flowforge.web.routing import Router
 
 router: Final = Router("workspaces", "/workspaces")

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from flowforge.kit.values import JsonObject
+from flowforge.live.feeds import RunFeed
 from flowforge.live.hub import LiveHub
 from flowforge.live.streaming import stream_run
 from flowforge.runs.errors import RunNotFoundError
@@ -23,7 +24,8 @@ from flowforge.web.bodies import Answer
 from flowforge.web.callers import SIGNED_IN
 from flowforge.web.calls import CallIn
 from flowforge.web.errors import HeaderInvalidError
-from flowforge.web.lists import LIMIT_DEFAULT, LimitIn
+from flowforge.web.lists import LIMIT_DEFAULT
+from flowforge.web.queries import LimitIn
 from flowforge.web.routing import Router
 
 _AFTER_MAX: Final = 2**63 - 1
@@ -107,13 +109,17 @@ def _read_last(given: str | None, after: int) -> int:
     return int(given)
 
 
+async def _wait_for_news(feed: RunFeed, after: int, wait_ms: int) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(wait_ms / 1_000):
+            await feed.wait(after)
+
+
 async def _read_page(hub: LiveHub, header: RunHeader, after: int, limit: int, wait_ms: int) -> JsonObject:
     async with hub.feeds.open(header) as feed:
         events = await feed.read_after(after)
         if not events and wait_ms and not feed.has_ended:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(wait_ms / 1_000):
-                    await feed.wait(after)
+            await _wait_for_news(feed, after, wait_ms)
             events = await feed.read_after(after)
         page = events[:limit]
         is_last = not page or page[-1].seq >= feed.last_seq

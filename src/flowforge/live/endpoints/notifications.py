@@ -13,7 +13,8 @@ from flowforge.runs.times import format_optional_time
 from flowforge.web.bodies import Answer
 from flowforge.web.callers import SIGNED_IN
 from flowforge.web.calls import CallIn
-from flowforge.web.lists import LIMIT_DEFAULT, CursorIn, LimitIn, Page, cut_page, mark_list, read_cursor
+from flowforge.web.lists import LIMIT_DEFAULT, Page, cut_page, mark_list, read_cursor
+from flowforge.web.queries import CursorIn, LimitIn
 from flowforge.web.routing import Router
 
 router = Router("notifications", "/notifications")

@@ -21,7 +21,8 @@ from flowforge.live.types import DeliveryStatus, Subscription
 from flowforge.runs.times import format_optional_time
 from flowforge.web.bodies import Answer, Body
 from flowforge.web.calls import CallIn
-from flowforge.web.lists import LIMIT_DEFAULT, CursorIn, LimitIn, Page, cut_page, mark_list, read_cursor
+from flowforge.web.lists import LIMIT_DEFAULT, Page, cut_page, mark_list, read_cursor
+from flowforge.web.queries import CursorIn, LimitIn
 from flowforge.web.routing import Router
 
 router = Router("event-subscriptions", "/event-subscriptions")

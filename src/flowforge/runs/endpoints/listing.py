@@ -12,7 +12,8 @@ from flowforge.runs.schemas import GroupAnswer, RunRow
 from flowforge.runs.sight import READ, find_sight
 from flowforge.runs.views import describe_row
 from flowforge.web.calls import CallIn
-from flowforge.web.lists import LIMIT_DEFAULT, CursorIn, LimitIn, Page, SortIn, WhereIn, read_sort
+from flowforge.web.lists import LIMIT_DEFAULT, Page, read_sort
+from flowforge.web.queries import CursorIn, LimitIn, SortIn, WhereIn
 from flowforge.web.routing import Router
 
 router = Router("runs", "/runs")

@@ -30,7 +30,8 @@ from flowforge.runs.views import describe_effect, describe_log, describe_run
 from flowforge.web.answers import make_json
 from flowforge.web.callers import SIGNED_IN
 from flowforge.web.calls import Call, CallIn
-from flowforge.web.lists import LIMIT_DEFAULT, CursorIn, LimitIn, Page, cut_page, mark_list, read_cursor
+from flowforge.web.lists import LIMIT_DEFAULT, Page, cut_page, mark_list, read_cursor
+from flowforge.web.queries import CursorIn, LimitIn
 from flowforge.web.routing import Router
 
 router = Router("runs", "/runs")

@@ -20,7 +20,8 @@ from flowforge.runs.views import describe_step, describe_whole_step
 from flowforge.web.callers import SIGNED_IN
 from flowforge.web.calls import CallIn
 from flowforge.web.errors import ParameterError
-from flowforge.web.lists import LIMIT_DEFAULT, CursorIn, LimitIn, cut_page, mark_list, read_cursor
+from flowforge.web.lists import LIMIT_DEFAULT, cut_page, mark_list, read_cursor
+from flowforge.web.queries import CursorIn, LimitIn
 from flowforge.web.routing import Router
 
 router = Router("runs", "/runs")

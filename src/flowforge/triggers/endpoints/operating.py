@@ -44,7 +44,8 @@ from flowforge.triggers.schemas import (
 from flowforge.triggers.types import Paused, Trigger
 from flowforge.triggers.views import describe_for_audit, show_figures, show_request, show_trigger
 from flowforge.web.calls import Call, CallIn
-from flowforge.web.lists import LIMIT_DEFAULT, CursorIn, LimitIn, Page, cut_page, mark_list, read_cursor
+from flowforge.web.lists import LIMIT_DEFAULT, Page, cut_page, mark_list, read_cursor
+from flowforge.web.queries import CursorIn, LimitIn
 from flowforge.web.routing import Router
 
 operating: Final = Router("triggers", "/triggers")

@@ -29,7 +29,8 @@ from flowforge.triggers.schemas import KindAnswer, KindsAnswer, NewTrigger, Trig
 from flowforge.triggers.types import Figures, Trigger
 from flowforge.triggers.views import describe_for_audit, show_trigger
 from flowforge.web.calls import Call, CallIn
-from flowforge.web.lists import LIMIT_DEFAULT, CursorIn, LimitIn, Page, WhereIn, cut_page, mark_list, read_cursor, read_where
+from flowforge.web.lists import LIMIT_DEFAULT, Page, cut_page, mark_list, read_cursor, read_where
+from flowforge.web.queries import CursorIn, LimitIn, WhereIn
 from flowforge.web.routing import Router
 from flowforge.workflows.errors import WorkflowNotFoundError
 from flowforge.workflows.service import get_workflow

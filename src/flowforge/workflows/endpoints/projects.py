@@ -12,17 +12,8 @@ from flowforge.kit.values import JsonObject
 from flowforge.language.times import format_timestamp_ms
 from flowforge.web.bodies import Answer, Body, Prose, Title
 from flowforge.web.calls import Call, CallIn
-from flowforge.web.lists import (
-    LIMIT_DEFAULT,
-    CursorIn,
-    IncludeDeletedIn,
-    LimitIn,
-    Page,
-    SearchIn,
-    cut_page,
-    mark_list,
-    read_cursor,
-)
+from flowforge.web.lists import LIMIT_DEFAULT, Page, cut_page, mark_list, read_cursor
+from flowforge.web.queries import CursorIn, IncludeDeletedIn, LimitIn, SearchIn
 from flowforge.web.routing import Router
 from flowforge.workflows.endpoints.bodies import refuse_read_only
 from flowforge.workflows.projects import service

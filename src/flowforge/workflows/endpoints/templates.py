@@ -13,17 +13,8 @@ from flowforge.language.times import format_timestamp_ms
 from flowforge.web.bodies import Answer, Body, JsonField, Prose, Title
 from flowforge.web.calls import Call, CallIn
 from flowforge.web.documenting import ErrorDetail
-from flowforge.web.lists import (
-    LIMIT_DEFAULT,
-    CursorIn,
-    IncludeDeletedIn,
-    LimitIn,
-    Page,
-    SearchIn,
-    cut_page,
-    mark_list,
-    read_cursor,
-)
+from flowforge.web.lists import LIMIT_DEFAULT, Page, cut_page, mark_list, read_cursor
+from flowforge.web.queries import CursorIn, IncludeDeletedIn, LimitIn, SearchIn
 from flowforge.web.routing import Router
 from flowforge.workflows.documenting import write_documentation
 from flowforge.workflows.endpoints.bodies import Category, Document, refuse_read_only

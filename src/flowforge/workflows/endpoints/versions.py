@@ -11,7 +11,8 @@ from flowforge.web.callers import SIGNED_IN
 from flowforge.web.calls import CallIn
 from flowforge.web.conditions import IfMatchIn, check_if_match, quote_etag
 from flowforge.web.errors import HeaderInvalidError, PreconditionFailedError
-from flowforge.web.lists import LIMIT_DEFAULT, CursorIn, LimitIn, Page, cut_page, mark_list, read_cursor
+from flowforge.web.lists import LIMIT_DEFAULT, Page, cut_page, mark_list, read_cursor
+from flowforge.web.queries import CursorIn, LimitIn
 from flowforge.web.routing import Router
 from flowforge.workflows.comparing import compare_pair, read_pair
 from flowforge.workflows.deleting import deprecate_workflow

@@ -10,20 +10,8 @@ from flowforge.web.callers import SIGNED_IN
 from flowforge.web.calls import Call, CallIn
 from flowforge.web.conditions import IfMatchIn
 from flowforge.web.errors import HeaderInvalidError, PreconditionFailedError
-from flowforge.web.lists import (
-    LIMIT_DEFAULT,
-    CursorIn,
-    IncludeDeletedIn,
-    LimitIn,
-    Page,
-    SearchIn,
-    SortIn,
-    WhereIn,
-    cut_page,
-    read_cursor,
-    read_sort,
-    read_where,
-)
+from flowforge.web.lists import LIMIT_DEFAULT, Page, cut_page, read_cursor, read_sort, read_where
+from flowforge.web.queries import CursorIn, IncludeDeletedIn, LimitIn, SearchIn, SortIn, WhereIn
 from flowforge.web.routing import Router
 from flowforge.workflows.changing import change_workflow
 from flowforge.workflows.deleting import delete_workflow, purge_workflow, restore_workflow

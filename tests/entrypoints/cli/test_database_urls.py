@@ -75,7 +75,7 @@ def test_commands_work_on_the_server(cli: Cli, server: Database):
 
 def test_f30_server_is_never_upgraded_by_another_command(cli: Cli, server: Database):
     message = refused(cli("runs", "list", env=on(server.url)), 7, kind="database_older")
-    assert message.endswith("is at revision none, 0002 is needed: run `flowforge db upgrade`.")
+    assert message.endswith(f"is at revision none, {HEAD} is needed: run `flowforge db upgrade`.")
     assert cli("db", "check", env=on(server.url)).row["state"] == "empty"
 
 

@@ -73,7 +73,7 @@ class RootGroup(LazyGroup):
         "access": LazyCommand(f"{_COMMANDS}.access", "Who may do what, and why."),
         "audit": LazyCommand(f"{_COMMANDS}.audit", "Who did what: list, export, verify, also offline."),
         "export": LazyCommand(f"{_COMMANDS}.export", "The workspace's configuration as one file, without secrets."),
-        "import": LazyCommand(f"{_COMMANDS}.import_", "Bring in what another installation exported."),
+        "import": LazyCommand(f"{_COMMANDS}.import_", "Bring in the configuration of another installation."),
         "backup": LazyCommand(f"{_COMMANDS}.backup", "Back up the database and files into one file, while work goes on."),
         "restore": LazyCommand(f"{_COMMANDS}.restore", "Bring a backup back."),
     }

@@ -24,9 +24,10 @@ def export(
     *,
     file: Annotated[Path | None, typer.Option("--output", "-o", help="Write into this file.", show_default=False)] = None,
 ) -> None:
-    """The configuration of the workspace: projects, workflows with their versions and drafts, sets, templates, names of variables.
+    """The workspace's configuration as one file, without secrets.
 
-    Values of variables and secrets stay here. `flowforge import` brings it in elsewhere.
+    Projects, workflows with their versions and drafts, sets, templates, names of variables. Values of variables and secrets stay here.
+    `flowforge import` brings it in elsewhere.
     """
     frame = frame_of(ctx)
     with open_place(frame) as place:

@@ -8,7 +8,7 @@ from sqlalchemy import text
 from tests.support.web_lab import WebLab, make_caller, open_web_lab
 
 from flowforge.vault.endpoints import ROUTERS
-from flowforge.vault.ports import FindUses, Use
+from flowforge.vault.ports import FindUses, ReencryptMore, Use
 
 CANARY = "canary-value-of-a-secret"
 
@@ -17,9 +17,13 @@ async def find_uses(session: object, workspace_id: str, root: str, name: str) ->
     return [Use("wf_1", "orders", 3), Use("wf_1", "orders", None)]
 
 
+async def reencrypt_nothing(session: object, keyring: object) -> None:
+    """There is nothing above the vault here."""
+
+
 @pytest.fixture
 async def lab(tmp_path: Path) -> AsyncGenerator[WebLab]:
-    async with open_web_lab(tmp_path, ROUTERS, ports={FindUses: find_uses}) as lab:
+    async with open_web_lab(tmp_path, ROUTERS, ports={FindUses: find_uses, ReencryptMore: reencrypt_nothing}) as lab:
         yield lab
 
 

@@ -12,7 +12,7 @@ from flowforge.kit.values import JsonObject
 from flowforge.language.times import format_timestamp_ms
 from flowforge.vault import service
 from flowforge.vault.errors import SecretMissingError, VariableMissingError, VaultChangedError
-from flowforge.vault.ports import FindUses
+from flowforge.vault.ports import FindUses, ReencryptMore
 from flowforge.vault.types import SecretSummary, Variable
 from flowforge.web.bodies import Answer, Body, JsonField
 from flowforge.web.calls import Call, CallIn
@@ -155,7 +155,8 @@ async def find_variable_uses(call: CallIn, name: NameIn) -> UsesAnswer:
 async def reencrypt(call: CallIn) -> ReencryptionAnswer:
     """After ENCRYPTION_KEY was changed. It goes on with what is left when it is called again, and may run while others work.
 
-    The keys of persons in the audit log and second factors get the current key too; the figures are those of the secrets.
+    The keys of persons in the audit log, second factors and secrets of subscriptions get the current key too; the figures are those of
+    the secrets.
     """
     async with call.parts.database.write() as session:
         total = await service.count_secrets(session)
@@ -163,6 +164,7 @@ async def reencrypt(call: CallIn) -> ReencryptionAnswer:
         await reencrypt_person_keys(session, call.parts.keyring)
     async with call.change() as session:
         await reencrypt_second_factors(session, call.parts.keyring)
+        await call.port(ReencryptMore)(session, call.parts.keyring)
     failed = list(done.unreadable)
     async with call.change() as session:
         after: JsonObject = {"rotated": done.changed, "failed": len(failed)}

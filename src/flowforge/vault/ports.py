@@ -6,6 +6,8 @@ from typing import Literal, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from flowforge.kit.keyring import Keyring
+
 
 @dataclass(frozen=True, slots=True)
 class Use:
@@ -22,3 +24,9 @@ class FindUses(Protocol):
     async def __call__(
         self, session: AsyncSession, workspace_id: str, root: Literal["secrets", "vars"], name: str
     ) -> Sequence[Use]: ...
+
+
+class ReencryptMore(Protocol):
+    """Wired under this class: writes with the current key what the floors above have sealed. The caller commits."""
+
+    async def __call__(self, session: AsyncSession, keyring: Keyring) -> object: ...

@@ -30,6 +30,7 @@ from flowforge.live.admission import Admissions
 from flowforge.live.duties import LIVE_EVERY_MS, DeliveryDuty, DispatchDuty
 from flowforge.live.feeds import RunFeeds
 from flowforge.live.hub import LiveHub
+from flowforge.live.subscriptions import reencrypt_subscriptions
 from flowforge.runs.activity import RunActivity
 from flowforge.runs.batches import BatchKinds
 from flowforge.runs.bulk import BulkKind
@@ -45,6 +46,7 @@ from flowforge.triggers.ports import RunNews
 from flowforge.triggers.recording import Recorder
 from flowforge.triggers.schedule_firing import ScheduleDuty
 from flowforge.triggers.service import replace_triggers
+from flowforge.vault.ports import ReencryptMore
 from flowforge.web.calls import Gate, Parts
 from flowforge.web.rates import Rates
 from flowforge.workflows.ports import Compiler, Definitions, OnPublished, OpenRuns, RecentRuns
@@ -182,7 +184,7 @@ def _list_run_ports(ground: Ground, run_ground: RunGround) -> dict[type, object]
 
 
 def _list_live_ports(hub: LiveHub) -> dict[type, object]:
-    return {LiveHub: hub}
+    return {LiveHub: hub, ReencryptMore: reencrypt_subscriptions}
 
 
 def _list_live_duties(ground: Ground, egress: EgressClient) -> list[DomainDuty]:

@@ -1411,7 +1411,8 @@ class Operations:
     def post_keyring_reencrypt(self) -> models.ReencryptionAnswer:
         """After ENCRYPTION_KEY was changed. It goes on with what is left when it is called again, and may run while others work.
 
-        The keys of persons in the audit log and second factors get the current key too; the figures are those of the secrets.
+        The keys of persons in the audit log, second factors and secrets of subscriptions get the current key too; the figures are those of
+        the secrets.
         """
         return cast("models.ReencryptionAnswer", self._transport.ask("POST", "/api/v1/keyring/reencrypt"))
 

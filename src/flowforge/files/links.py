@@ -2,11 +2,12 @@
 
 import hashlib
 import hmac
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64decode
 from binascii import Error as Base64Error
 from typing import Final
 
 from flowforge.files.errors import FileNotFoundHereError
+from flowforge.kit.signing import encode_base64url
 
 _SEPARATOR: Final = "."
 
@@ -20,7 +21,7 @@ class FileLinks:
     def make(self, workspace_id: str, file_id: str, expires_at_ms: int) -> str:
         """The token of a link."""
         told = _SEPARATOR.join((workspace_id, file_id, str(expires_at_ms))).encode()
-        return urlsafe_b64encode(told + self._sign(told)).decode().rstrip("=")
+        return encode_base64url(told + self._sign(told))
 
     def read(self, token: str, now_ms: int) -> tuple[str, str]:
         """Workspace and file.

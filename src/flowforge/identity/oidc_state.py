@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64decode
 from dataclasses import dataclass, field
 from typing import Final, cast
 
@@ -17,6 +17,7 @@ from flowforge.identity.random_secrets import draw_secret
 from flowforge.kit.border import decode, encode
 from flowforge.kit.keyring import Keyring, Place, Sealed, UnreadableError
 from flowforge.kit.settings import Settings
+from flowforge.kit.signing import encode_base64url
 from flowforge.web.calls import Call
 from flowforge.web.errors import BadRequestError
 
@@ -48,7 +49,7 @@ class SignInState:
     @property
     def challenge(self) -> str:
         """RFC 7636, S256."""
-        return urlsafe_b64encode(hashlib.sha256(self.verifier.encode()).digest()).decode().rstrip("=")
+        return encode_base64url(hashlib.sha256(self.verifier.encode()).digest())
 
 
 def read_next(text: str | None) -> str:
@@ -60,7 +61,7 @@ def put_state(connection: HTTPConnection, settings: Settings, keyring: Keyring, 
     """Lets the answer put the cookie into the browser."""
     told = [state.provider, state.next, state.expires_at_ms, state.state, state.nonce, state.verifier]
     sealed = keyring.seal(encode([*told]), _PLACE)
-    value = f"{sealed.key_id}.{urlsafe_b64encode(sealed.data).decode().rstrip('=')}"
+    value = f"{sealed.key_id}.{encode_base64url(sealed.data)}"
     _set_cookie(connection, settings, value, UNDER_WAY_MS // 1000)
 
 

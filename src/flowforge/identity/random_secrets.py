@@ -1,10 +1,10 @@
 """Random texts that prove something to us: only their digests are stored."""
 
 import hashlib
-from base64 import urlsafe_b64encode
 from typing import Final
 
 from flowforge.kit.chance import draw_bytes
+from flowforge.kit.signing import encode_base64url
 
 SECRET_LENGTH: Final = 43
 """32 random bytes, in base64url without padding."""
@@ -12,7 +12,7 @@ SECRET_LENGTH: Final = 43
 
 def draw_secret() -> str:
     """43 characters that nobody can guess."""
-    return urlsafe_b64encode(draw_bytes(32)).decode().rstrip("=")
+    return encode_base64url(draw_bytes(32))
 
 
 def digest_secret(secret: str) -> str:

@@ -180,6 +180,11 @@ class History:
         position = self.outline.position
         return sorted(records, key=lambda record: position(record.key))
 
+    def find_poisoned(self) -> str | None:
+        """The step that waits for a person because it ended its worker again and again."""
+        poisoned = (wait.step for wait in self.list_waits() if wait.kind == "attention" and wait.ref.get("reason") == "poison")
+        return next(poisoned, None)
+
     def list_waits(self) -> list[WaitingFor]:
         """What the run waits for, oldest first."""
         waits: list[WaitingFor] = []

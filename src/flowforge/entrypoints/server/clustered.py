@@ -20,6 +20,7 @@ from flowforge.engine.ports import RUN_QUEUE, Versions
 from flowforge.engine.store import Delivery, JournalRow, NewMail, NewRun, Turn, TurnResult, Verdict, WorkerFacts
 from flowforge.engine.tables import runs
 from flowforge.entrypoints.ports import VaultPort
+from flowforge.entrypoints.roles import wait_at_most
 from flowforge.entrypoints.server.batching import StartBatches
 from flowforge.entrypoints.wiring import Installation
 from flowforge.kit.border import decode
@@ -149,7 +150,7 @@ class ClusterRunner:
         try:
             delay_s = _LOOK_FIRST_S
             while not await self._stands_still(run_no):
-                await _wait_at_most(news, delay_s)
+                await wait_at_most(news, delay_s)
                 news.clear()
                 delay_s = min(2 * delay_s, _LOOK_MAX_S)
         finally:
@@ -210,9 +211,3 @@ class ClusterRunner:
 async def _hear(subscription: Subscription, news: asyncio.Event) -> None:
     async for _ in subscription:
         news.set()
-
-
-async def _wait_at_most(news: asyncio.Event, seconds: float) -> None:
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await news.wait()

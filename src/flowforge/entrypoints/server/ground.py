@@ -80,8 +80,7 @@ class DeadRuns:
 
 
 def _read_letter(opened: OpenedRun) -> Letter | None:
-    waits = opened.run.history.list_waits()
-    step = next((wait.step for wait in waits if wait.kind == "attention" and wait.ref.get("reason") == "poison"), None)
+    step = opened.run.history.find_poisoned()
     if step is None:
         return None
     last = opened.run.history.find_last_attempt(step)

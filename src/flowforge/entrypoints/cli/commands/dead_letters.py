@@ -25,7 +25,7 @@ from flowforge.entrypoints.cli.commands.runs import show as show_run
 from flowforge.entrypoints.cli.failures import UsageError
 from flowforge.entrypoints.cli.frame import ACTOR, frame_of
 from flowforge.entrypoints.cli.place import Place, open_place
-from flowforge.entrypoints.cli.run_place import OpenedRun, open_run
+from flowforge.entrypoints.cli.run_place import open_run
 from flowforge.kit.border import decode
 from flowforge.kit.values import JsonObject
 from flowforge.language.times import format_timestamp_ms
@@ -134,7 +134,7 @@ def _tell_run(ctx: typer.Context, run_id: str, kind: str, told: str) -> None:
     frame = frame_of(ctx)
     with open_place(frame) as place:
         opened = open_run(place, run_id)
-        step = _find_poisoned(opened)
+        step = opened.run.history.find_poisoned()
         if step is None:
             raise UsageError(f"{run_id} is no dead letter; `flowforge dead-letters list` shows those that are.")
         body: JsonObject = {"step": step} if kind == "retry" else {}
@@ -144,7 +144,7 @@ def _tell_run(ctx: typer.Context, run_id: str, kind: str, told: str) -> None:
 
 def _describe_run(place: Place, header: RunHeader) -> JsonObject | None:
     opened = open_run(place, header.id)
-    step = _find_poisoned(opened)
+    step = opened.run.history.find_poisoned()
     if step is None:
         return None
     last = opened.run.history.find_last_attempt(step)
@@ -157,12 +157,6 @@ def _describe_run(place: Place, header: RunHeader) -> JsonObject | None:
         "attempts": 0 if last is None else last[0],
         "dead_at": format_optional_time(None if wait is None else wait.since),
     }
-
-
-def _find_poisoned(opened: OpenedRun) -> str | None:
-    """The step that waits because it ended its worker."""
-    waits = opened.run.history.list_waits()
-    return next((wait.step for wait in waits if wait.kind == "attention" and wait.ref.get("reason") == "poison"), None)
 
 
 def _describe_event(event: DeadEvent) -> JsonObject:

@@ -8,7 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PEER := build/bench/peer-venv
-WORKERS ?= 2
+WORKERS ?= 3
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SOURCES := src tests bench scripts examples clients
 
@@ -42,7 +42,7 @@ bench: setup $(PEER)/.setup-bench ## measure the workloads beside a bare loop an
 	@$(BIN)/python -m bench
 
 chaos: setup ## kill the engine at every commit point and at random (minutes)
-	@CHAOS=1 $(BIN)/python -m pytest tests/chaos tests/engine/test_crash_points.py
+	@CHAOS=1 $(BIN)/python -m pytest tests/chaos tests/engine/test_crash_points.py tests/entrypoints/server/test_crashes.py
 
 soak: setup ## torment a cluster on PostgreSQL + Redis, then on MariaDB + RabbitMQ (SOAK_SECONDS each, 600 by default)
 	@$(BIN)/python -m tests.soak

@@ -37,7 +37,7 @@ from flowforge.language.graph import Workflow
 ROOT: Final = Path(__file__).parents[1]
 EXPIRY_S: Final = 3.0
 _SETTINGS: Final = {"BEAT": "1s", "EXPIRY": "3s", "LOG_LEVEL": "warning"}
-_KEY: Final = "0123456789abcdef" * 4
+_KEY: Final = "5b1c" + "0123456789abcdef" * 3 + "9e07d2f4a638"
 _BATCH: Final = 200
 _LOOK_S: Final = 0.005
 _PATIENCE_S: Final = 300.0

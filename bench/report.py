@@ -69,7 +69,7 @@ FIGURES: Final = (
     Figure("W6 memory", "the idle process", "MiB", "-", 90),
     Figure("W6 start", "from exec to the first committed run", "s", "1 durable", 1),
     Figure("W6 server memory", "the idle process with the server in it", "MiB", "-", 150),
-    Figure("W6 server start", "from exec to the first run that was started over HTTP", "s", "1 durable", 2),
+    Figure("W6 server start", "from exec to the first answer", "s", "1 durable", 2),
     Figure("W7 steps", "{w7_steps} steps in one run: cost at the end ÷ at the beginning", "times", "all durable", 1.2),
     Figure("W7 start", "start in a store of {w7_store_runs} runs ÷ in an empty one, p50", "times", "1 durable", 1.5),
     Figure("W7 list", "the list of runs in that store, p50", "ms", "-", 50),

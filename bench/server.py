@@ -7,10 +7,13 @@ import sys
 import time
 from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Final, cast
+from urllib.request import urlopen
+
+from bench.workloads import resident_bytes
 
 CONNECTIONS: Final = 50
 _END_OF_HEAD: Final = b"\r\n\r\n"
@@ -89,19 +92,16 @@ def make_request(path: str, body: bytes, key: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server that was started for the bench. `started_s`: from its exec to its first answer."""
+    """A server that was started for the bench."""
 
     port: int
     key: str
-    pid: int
     path: str
-    started_s: float
 
 
 @contextmanager
 def open_server(command: Sequence[object], path: str) -> Generator[Server]:
     """Starts a server that says on its first line where it listens, and ends when its input does."""
-    began_s = time.perf_counter()
     with subprocess.Popen([str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -110,9 +110,7 @@ def open_server(command: Sequence[object], path: str) -> Generator[Server]:
             if not line:
                 raise SystemExit("A server of the bench ended early; its message stands above.")
             told = json.loads(line)
-            server = Server(told["port"], told["key"], process.pid, path, 0.0)
-            measure(server, "", connections=1, count=1)
-            yield replace(server, started_s=time.perf_counter() - began_s)
+            yield Server(told["port"], told["key"], path)
             process.stdin.close()
             process.wait(timeout=60)
         finally:
@@ -123,6 +121,30 @@ def open_ours(folder: Path) -> AbstractContextManager[Server]:
     """Limits count, as behind a proxy; the key's tier is one that never reaches them."""
     command = (sys.executable, "-m", "bench.server_process", folder, "trusted_proxies=127.0.0.1")
     return open_server(command, "/api/v1/runs")
+
+
+def measure_up(folder: Path) -> tuple[float, float]:
+    """W6: MiB resident of an idle `flowforge up`, and seconds from its exec to its first answer. The first one makes the data folder."""
+    command = [Path(sys.executable).with_name("flowforge"), "--data", folder, "--quiet", "up", "--port", "0", "--no-sample"]
+    began_s = time.perf_counter()
+    with subprocess.Popen(command) as process:
+        try:
+            with urlopen(_await_address(process, folder) + "/ready", timeout=60) as answer:
+                answer.read()
+            took_s = time.perf_counter() - began_s
+            time.sleep(1)  # what it does when it has begun is done
+            return resident_bytes(process.pid) / 2**20, took_s
+        finally:
+            process.terminate()
+
+
+def _await_address(process: "subprocess.Popen[bytes]", folder: Path) -> str:
+    told = folder / "run" / "server.json"
+    while not told.exists():
+        if process.poll() is not None:
+            raise SystemExit("W6: the server ended early; its message stands above.")
+        time.sleep(0.002)
+    return json.loads(told.read_text("utf-8"))["url"]
 
 
 def open_peer_server(python: Path, folder: Path) -> AbstractContextManager[Server]:

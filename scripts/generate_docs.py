@@ -22,6 +22,8 @@ from scripts.openapi_document import TARGET, render_openapi  # noqa: E402
 from scripts.operations_page import list_shipped, render_cli, render_index, render_page  # noqa: E402
 from scripts.schema_file import render_schema  # noqa: E402
 from scripts.settings_page import render_settings  # noqa: E402
+from scripts.sqlite_script import TARGET as SQLITE_SCRIPT  # noqa: E402
+from scripts.sqlite_script import render_sqlite_script  # noqa: E402
 
 GENERATORS: Final[tuple[tuple[str, Callable[[], str]], ...]] = (
     ("docs/cli.md", render_cli),
@@ -34,6 +36,7 @@ GENERATORS: Final[tuple[tuple[str, Callable[[], str]], ...]] = (
     ("docs/settings.md", render_settings),
     ("docs/workflow.schema.json", render_schema),
     (TARGET.as_posix(), lambda: render_openapi().decode()),
+    (SQLITE_SCRIPT, render_sqlite_script),
 )
 
 

@@ -40,7 +40,7 @@ from flowforge.language.shapes import (
     Time,
     Whole,
 )
-from flowforge.language.triggers import COMMON_TRIGGER_FIELDS, TRIGGER_KINDS, CronText, TriggerKind
+from flowforge.language.triggers import COMMON_TRIGGER_FIELDS, TRIGGER_KINDS, CronText, TriggerKind, WallTime
 from scripts.markdown import mark_generated, render_table
 
 TEXT: Final = Path(__file__).parent / "pages" / "language.md"
@@ -60,6 +60,7 @@ _SIMPLE: Final[Mapping[type[Shape], str]] = {
     Time: "time",
     Rate: "rate",
     CronText: "cron",
+    WallTime: "time, or without a zone",
     Condition: "true, false or one expression",
     TemplatedScalar: "text, number or boolean, may be an expression",
     StepList: "list of steps",

@@ -23,6 +23,8 @@ _SCHEMES: Final = {
     "session": {"type": "apiKey", "in": "cookie", "name": "flowforge_sid", "description": "Changes need X-CSRF-Token too."},
 }
 _CONTENT: Final = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorAnswer"}}}
+_LOCATION: Final = {"Location": {"description": "Where it is.", "schema": {"type": "string"}}}
+_RETRY: Final = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
 _METHODS: Final = frozenset({"get", "post", "put", "patch", "delete"})
 
 
@@ -44,7 +46,11 @@ def render_openapi(routers: Sequence[Router] | None = None) -> bytes:
         for status in operation.pop(ERRORS, ()):
             name = f"error_{status}"
             refused[name] = {"description": HTTPStatus(status).phrase, "content": _CONTENT}
+            if status in {429, 503}:
+                refused[name]["headers"] = _RETRY
             operation["responses"][str(status)] = {"$ref": f"#/components/responses/{name}"}
+        if "201" in operation["responses"]:
+            operation["responses"]["201"]["headers"] = _LOCATION
         if operation.get(GUARD) != OPEN:
             operation["security"] = [{name: []} for name in _SCHEMES]
     for schema in _list_schemas(document):

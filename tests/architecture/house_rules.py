@@ -14,6 +14,7 @@ SUPERVISORS = frozenset(
         "src/flowforge/operations/registry.py:Registry._register_entry_point",
         "src/flowforge/operations/calling.py:run_pure",
         "src/flowforge/operations/calling.py:run_effect",
+        "src/flowforge/operations/middleware.py:_ask",
         # One run's fault must not end the others.
         "src/flowforge/engine/executor/engine.py:Engine._turn_safely",
         "src/flowforge/engine/executor/making.py:AttemptMaker.make",

@@ -21,3 +21,10 @@ async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGener
 async def sqlite(tmp_path: Path) -> AsyncGenerator[Database]:
     async with open_database_sessions("sqlite", tmp_path) as database:
         yield database
+
+
+@pytest.fixture(params=KINDS[1:])
+async def server(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Database]:
+    kind: Kind = request.param
+    async with open_database_sessions(kind, tmp_path) as database:
+        yield database

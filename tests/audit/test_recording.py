@@ -3,11 +3,11 @@
 import asyncio
 
 import pytest
-from sqlalchemy import delete, text, update
+from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.exc import DBAPIError
 from tests.audit.logbook import ADA, AT, AUTHOR, SYSTEM, read, write
 
-from flowforge.audit.models import AuditCheckpoint, AuditHead, AuditRow
+from flowforge.audit.models import AuditCheckpoint, AuditHead, AuditRow, AuditSink
 from flowforge.audit.rows import FIRST_HASH, chain_hash, describe_entry, read_entry
 from flowforge.audit.service import Author, Personal, erase_person, record_as
 from flowforge.kit.database.session import Database
@@ -32,6 +32,48 @@ async def test_rows_are_chained(database: Database):
 async def test_parallel_writers_give_one_unbroken_chain(database: Database):
     await asyncio.gather(*(write(database, 3) for _ in range(12)))
     await expect_chain(database, 36)
+
+
+async def test_writers_that_lock_more_after_recording_do_not_wait_for_each_other(server: Database):
+    """One records and then changes a row, the other changes that row and then records: if recording locked the chain, both would wait."""
+    async with server.write.begin() as session:
+        session.add(AuditSink(name="thing", row_no=0, checkpoint_no=0, at=AT))
+    change = update(AuditSink).values(row_no=AuditSink.row_no + 1).execution_options(synchronize_session=False)
+    recorded, changed = asyncio.Event(), asyncio.Event()
+
+    async def record_first() -> None:
+        async with server.write.begin() as session:
+            await record_as(session, SYSTEM, "thing.changed", "thing", "thing_1")
+            recorded.set()
+            await changed.wait()
+            await session.execute(change)
+
+    async def change_first() -> None:
+        async with server.write.begin() as session:
+            await session.execute(change)
+            changed.set()
+            await recorded.wait()
+            await record_as(session, SYSTEM, "thing.changed", "thing", "thing_2")
+
+    await asyncio.gather(record_first(), change_first())
+    await expect_chain(server, 2)
+    assert {row.entity_id for row in await read(server)} == {"thing_1", "thing_2"}
+
+
+async def test_nothing_is_recorded_in_a_savepoint(sqlite: Database):
+    with pytest.raises(InvariantError, match="savepoint"):
+        async with sqlite.write.begin() as session, session.begin_nested():
+            await record_as(session, SYSTEM, "thing.changed", "thing", "thing_1")
+    await expect_chain(sqlite, 0)
+
+
+async def test_a_savepoint_between_chains_nothing_early(sqlite: Database):
+    async with sqlite.write.begin() as session:
+        await record_as(session, SYSTEM, "thing.changed", "thing", "thing_1")
+        async with session.begin_nested():
+            session.add(AuditSink(name="thing", row_no=0, checkpoint_no=0, at=AT))
+        assert await session.scalar(select(func.count()).select_from(AuditRow)) == 0
+    await expect_chain(sqlite, 1)
 
 
 async def test_the_row_goes_when_the_change_is_taken_back(database: Database):

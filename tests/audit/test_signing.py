@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from flowforge.kit.folder import DataFolder, open_data_folder
-from flowforge.kit.keyring import KeyringError, open_keyring, read_signing_secrets, retire_keys, rotate_keyring
+from flowforge.kit.keyring import KeyringError, draw_key, open_keyring, read_signing_secrets, retire_keys, rotate_keyring
 from flowforge.kit.settings import Settings
 from flowforge.kit.signing import SigningKeys, open_signing, read_public_jwk
 
@@ -59,14 +59,14 @@ def test_a_secret_is_made_in_the_data_folder_at_first_use(folder: DataFolder):
 
 
 def test_a_key_ring_of_before_gets_a_secret_and_keeps_its_keys(folder: DataFolder):
-    ring = open_keyring(folder.keyring, make_settings(folder))
+    key_id = open_keyring(folder.keyring, make_settings(folder)).current_key_id
     text = folder.keyring.read_text()
     folder.keyring.write_text(text[: text.index(',"signing"')] + "}")
     secrets = read_signing_secrets(folder.keyring)
-    rotate_keyring(folder.keyring)
+    rotate_keyring(folder.keyring, draw_key())
     retire_keys(folder.keyring)
     assert read_signing_secrets(folder.keyring) == secrets
-    assert open_keyring(folder.keyring, make_settings(folder)).current_key_id != ring.current_key_id
+    assert open_keyring(folder.keyring, make_settings(folder)).current_key_id != key_id
 
 
 def test_the_setting_comes_before_the_folder(folder: DataFolder):

@@ -37,7 +37,7 @@ def test_containers_begin_with_commands_that_exist():
     services = load_one(DEPLOY / "compose.yaml")["services"]
     commands = [service["command"] for service in services.values() if service["image"].startswith("flowforge:")]
     commands += [container["args"] for _, pod in list_pods() for container in list_containers(pod)]
-    assert len(commands) == 10
+    assert len(commands) == 13
     assert [fault for args in commands if (fault := find_fault(args))] == []
 
 
@@ -63,6 +63,7 @@ def test_page_of_the_cluster_names_every_role():
     text = PAGE.read_text("utf-8")
     assert {args[0] for args in list_lines(text)} >= {
         "db",
+        "serve",
         "worker",
         "scheduler",
         "run",

@@ -26,6 +26,7 @@ OF_A_SERVICE = {
         "init",
         "logging",
         "networks",
+        "ports",
     ),
     *(
         "read_only",
@@ -49,7 +50,7 @@ def test_only_keys_of_the_specification_are_used():
 
 
 def test_roles_are_there():
-    assert set(SERVICES) == {"postgres", "redis", "migrate", "worker", "scheduler"}
+    assert set(SERVICES) == {"postgres", "redis", "migrate", "server", "worker", "scheduler"}
     assert SERVICES["worker"]["deploy"]["replicas"] == 2
 
 
@@ -60,7 +61,8 @@ def test_service_has_no_more_rights_than_it_needs(name: str):
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", service["user"])
-    assert not {"privileged", "cap_add", "network_mode", "pid", "devices", "ports"} & set(service)
+    assert not {"privileged", "cap_add", "network_mode", "pid", "devices"} & set(service)
+    assert service.get("ports", []) == (["127.0.0.1:8000:8080"] if name == "server" else [])
     assert "/tmp" in {str(entry).partition(":")[0] for entry in service["tmpfs"]}
 
 
@@ -98,6 +100,15 @@ def test_role_waits_for_what_it_needs(name: str):
     if name != "migrate":
         assert needs["migrate"] == {"condition": "service_completed_successfully"}
     assert set(needs) <= set(SERVICES)
+
+
+def test_server_has_what_it_does_not_start_without_and_answers_where_it_is_asked():
+    server = SERVICES["server"]
+    given = {name.removesuffix("_FILE") for name in server["environment"]}
+    assert given >= {f"FLOWFORGE_{name}" for name in ("PUBLIC_URL", "DATABASE_URL", "ENCRYPTION_KEY", "SIGNING_KEY")}
+    (port,) = {entry.rpartition(":")[2] for entry in server["ports"]}
+    assert server["command"] == ["serve", "--port", port]
+    assert f"FLOWFORGE_HEALTH_PORT={port}" in (DEPLOY / "Dockerfile").read_text("utf-8")
 
 
 def test_secrets_are_files_and_stand_nowhere_else():

@@ -99,8 +99,8 @@ def test_role_gets_time_to_hand_its_runs_back(pod: dict[str, Any]):
 
 def test_roles_are_there_and_the_scheduler_twice():
     deployments = find_all("Deployment")
-    assert set(deployments) == {"flowforge-worker", "flowforge-worker-heavy", "flowforge-scheduler"}
-    assert deployments["flowforge-scheduler"]["spec"]["replicas"] == 2
+    assert set(deployments) == {"flowforge-server", "flowforge-worker", "flowforge-worker-heavy", "flowforge-scheduler"}
+    assert all(deployments[f"flowforge-{name}"]["spec"]["replicas"] == 2 for name in ("scheduler", "server"))
 
 
 def test_selectors_match_what_they_are_meant_for():
@@ -114,9 +114,27 @@ def test_selectors_match_what_they_are_meant_for():
     ]
     assert len(set(selected)) == len(selected)
     shared = {"app.kubernetes.io/name": "flowforge"}
-    (service,), (policy,) = find_all("Service").values(), find_all("NetworkPolicy").values()
+    service, (policy,) = find_all("Service")["flowforge-health"], find_all("NetworkPolicy").values()
     assert service["spec"]["selector"] == policy["spec"]["podSelector"]["matchLabels"] == shared
     assert find_all("ServiceMonitor")["flowforge"]["spec"]["selector"]["matchLabels"] == service["metadata"]["labels"]
+
+
+def test_people_reach_the_server_by_tls_under_its_public_url():
+    (ingress,), service = find_all("Ingress").values(), find_all("Service")["flowforge-server"]
+    pod = find_all("Deployment")["flowforge-server"]["spec"]["template"]
+    assert service["spec"]["selector"] == pod["metadata"]["labels"]
+    (port,), (container,) = service["spec"]["ports"], pod["spec"]["containers"]
+    assert container["args"] == ["serve", "--port", str(container["ports"][0]["containerPort"])]
+    assert port["targetPort"] == container["ports"][0]["name"]
+    (rule,), (tls,) = ingress["spec"]["rules"], ingress["spec"]["tls"]
+    assert rule["http"]["paths"][0]["backend"]["service"] == {"name": service["metadata"]["name"], "port": {"name": port["name"]}}
+    settings, secrets = (
+        find_all("ConfigMap")["flowforge-settings"]["data"],
+        load_one(FOLDER / "secret.example.yaml")["stringData"],
+    )
+    assert settings["FLOWFORGE_PUBLIC_URL"] == f"https://{rule['host']}"
+    assert tls["hosts"] == [rule["host"]]
+    assert {"FLOWFORGE_DATABASE_URL", "FLOWFORGE_ENCRYPTION_KEY", "FLOWFORGE_SIGNING_KEY"} <= set(secrets)
 
 
 def test_autoscalers_have_their_deployments_their_metric_and_no_rival():
@@ -133,7 +151,7 @@ def test_autoscalers_have_their_deployments_their_metric_and_no_rival():
 
 def test_monitor_sends_the_token_that_the_secret_has():
     (endpoint,) = find_all("ServiceMonitor")["flowforge"]["spec"]["endpoints"]
-    (service,) = find_all("Service").values()
+    service = find_all("Service")["flowforge-health"]
     assert endpoint["port"] in {port["name"] for port in service["spec"]["ports"]}
     credentials = endpoint["authorization"]["credentials"]
     example = load_one(FOLDER / "secret.example.yaml")
@@ -144,7 +162,7 @@ def test_monitor_sends_the_token_that_the_secret_has():
 def test_kustomization_lists_every_manifest_but_those_that_are_applied_by_themselves():
     listed = set(load_one(FOLDER / "kustomization.yaml")["resources"])
     there = {path.name for path in FOLDER.glob("*.yaml")}
-    assert there - listed == {"kustomization.yaml", "secret.example.yaml", "migrate.yaml"}
+    assert there - listed == {"kustomization.yaml", "secret.example.yaml", "ingress.example.yaml", "migrate.yaml"}
     assert listed <= there
 
 

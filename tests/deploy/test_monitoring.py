@@ -133,9 +133,9 @@ def test_load_balancer_asks_each_server_whether_it_is_ready():
     assert set(sections) == {"global", "defaults", "frontend flowforge", "backend flowforge"}
     backend = sections["backend flowforge"]
     assert "option httpchk" in backend
-    assert "http-check send meth GET uri /ready ver HTTP/1.1 hdr Host flowforge" in backend
+    assert "http-check send meth GET uri /ready ver HTTP/1.1 hdr Host localhost" in backend
     assert "http-check expect status 200" in backend
-    assert any(line.startswith("default-server check port 8080 ") for line in backend)
+    assert any(line.startswith("default-server check inter ") for line in backend)
 
 
 def test_colours_are_told_apart_by_their_weight():

@@ -24,4 +24,4 @@ def test_generated_page_says_so_and_does_not_change_by_itself(path: str, render:
     text = render()
     assert "do not edit" in text
     assert text == render()
-    assert path.startswith(("docs/", "src/flowforge/web/pages/"))
+    assert path.startswith(("docs/", "src/flowforge/"))

@@ -7,8 +7,7 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
-from functools import cache
+from collections.abc import Generator
 from pathlib import Path
 from typing import cast
 
@@ -18,22 +17,58 @@ from tests.support.scenarios import SCENARIOS
 from flowforge.kit.values import JsonObject
 
 REPOSITORY = Path(__file__).parents[2]
-POINTS = 10_000 if os.environ.get("CHAOS") else 5
+POINTS = 10_000 if os.environ.get("CHAOS") else 3
 
 
-def die_at_points(name: str, folder: Path, most: int) -> JsonObject:
-    command = [sys.executable, "-m", "tests.support.crash_runner", name, str(folder), str(most)]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2_000:]
-    report = json.loads(done.stdout)
-    assert not report["faults"], f"{report['faults']}\n{done.stderr[-4_000:]}"
-    return report
+class CrashRunner:
+    """One process for all scenarios of this module: its imports cost more than most of them."""
+
+    def __init__(self, said: Path) -> None:
+        self._said = said
+        command = [sys.executable, "-m", "tests.support.crash_runner"]
+        with said.open("w") as log:
+            self._process = subprocess.Popen(
+                command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
+            )
+        self._places: dict[str, frozenset[str]] = {}
+
+    def die_at_points(self, name: str, folder: Path, most: int) -> JsonObject:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps([name, str(folder), most]) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        assert line, self._said.read_text()[-4_000:]
+        report = json.loads(line)
+        assert not report["faults"], f"{report['faults']}\n{self._said.read_text()[-4_000:]}"
+        self._places[name] = frozenset(cast("list[str]", report["names"]))
+        return report
+
+    def list_places(self, name: str, folder: Path) -> frozenset[str]:
+        """The names of the points of a scenario; one that was looked at before is not looked at again."""
+        if name not in self._places:
+            self.die_at_points(name, folder, 1)
+        return self._places[name]
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.wait(timeout=30)
+        self._process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def runner(tmp_path_factory: pytest.TempPathFactory) -> Generator[CrashRunner]:
+    runner = CrashRunner(tmp_path_factory.mktemp("crashes") / "said.log")
+    yield runner
+    runner.close()
 
 
 @pytest.mark.slow(600)
 @pytest.mark.parametrize("name", sorted(SCENARIOS))
-def test_a_run_that_dies_at_a_commit_point_ends_as_if_it_had_not(name: str, tmp_path: Path):
-    report = die_at_points(name, tmp_path / name, POINTS)
+def test_a_run_that_dies_at_a_commit_point_ends_as_if_it_had_not(name: str, runner: CrashRunner, tmp_path: Path):
+    report = runner.die_at_points(name, tmp_path / name, POINTS)
 
     assert cast("int", report["tried"]) >= min(POINTS, cast("int", report["points"])) // 2
 
@@ -51,13 +86,7 @@ PASSED = [
 ]
 
 
-@cache
-def list_places(scenario: str) -> frozenset[str]:
-    with tempfile.TemporaryDirectory() as folder:
-        return frozenset(cast("list[str]", die_at_points(scenario, Path(folder) / scenario, 1)["names"]))
-
-
 @pytest.mark.slow(60)
 @pytest.mark.parametrize(("scenario", "names"), [row[1:] for row in PASSED], ids=[row[0] for row in PASSED])
-def test_a_scenario_passes_the_place(scenario: str, names: set[str]):
-    assert names <= list_places(scenario)
+def test_a_scenario_passes_the_place(scenario: str, names: set[str], runner: CrashRunner, tmp_path: Path):
+    assert names <= runner.list_places(scenario, tmp_path / scenario)

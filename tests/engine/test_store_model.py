@@ -44,7 +44,7 @@ from flowforge.kit.crashpoint import crash_hook
 
 T = TypeVar("T")
 
-EXAMPLES: Final = int(os.environ.get("FLOWFORGE_TEST_EXAMPLES", "100"))
+EXAMPLES: Final = int(os.environ.get("FLOWFORGE_TEST_EXAMPLES", "50"))
 LIMITS: Final = {"one": 1, "two": 2}
 STEP_LIMIT: Final = 2
 WORKSPACES: Final = ("a", "b", "c")

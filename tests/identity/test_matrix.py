@@ -22,7 +22,7 @@ from flowforge.identity.errors_accounts import ForeignWorkspaceError
 from flowforge.identity.gate import make_anonymous
 from flowforge.identity.models_accounts import UserRow
 from flowforge.identity.permissions import OF_INSTALLATION, PERMISSIONS
-from flowforge.identity.sessions import open_session
+from flowforge.identity.sessions import beginning, open_session
 from flowforge.kit.ids import DEFAULT_WORKSPACE_ID
 from flowforge.web.callers import GUARDS, OPEN, Caller
 from flowforge.web.calls import Call
@@ -130,6 +130,12 @@ def test_what_changes_something_needs_more_than_reading():
     assert not loose
 
 
+def test_tok_34_what_is_asked_with_get_needs_no_more_than_reading():
+    routes = [route for route in list_server_routes() if route.method == "GET" and route.guard not in GUARDS]
+    others = {f"{route.path} [{route.guard}]" for route in routes if not route.guard.endswith(":read")}
+    assert others == {"/api/v1/uploads/{upload_id} [file:write]", "/api/v1/access/explain [access:explain]"}, "these look, too"
+
+
 class Doors:
     """The real gate, and people of each role who knock."""
 
@@ -161,12 +167,11 @@ class Doors:
 
     async def _sign_in(self, role: str, place: str) -> str:
         user_id = await make_person(self.lab.parts.database, role, scope=Scoped(place))
-        async with self.lab.parts.database.write.begin() as session:
+        call = Call(self.lab.parts, make_anonymous("127.0.0.1"), "req_test")
+        async with beginning(call, "test", "") as new, call.change() as session:
             user = await session.get(UserRow, user_id)
             assert user is not None
-            opened = await open_session(
-                session, Call(self.lab.parts, make_anonymous("127.0.0.1"), "req_test"), user, method="test"
-            )
+            opened = await open_session(session, call, user, new)
         return opened.token
 
     async def is_unseen(self, role: str, place: str, workspace: str) -> bool:

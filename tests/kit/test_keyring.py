@@ -14,6 +14,7 @@ from flowforge.kit.keyring import (
     Place,
     Sealed,
     UnreadableError,
+    draw_key,
     make_key_id,
     open_keyring,
     retire_keys,
@@ -107,14 +108,27 @@ def test_processes_that_start_together_agree_on_the_ring(path: Path):
 def test_rotated_ring_writes_with_the_new_key_and_reads_with_the_old(path: Path):
     old = open_keyring(path, Settings())
     sealed = old.seal(b"value", PLACE)
-    rotate_keyring(path)
+    before = old.current_key_id
+    rotate_keyring(path, draw_key())
     new = open_keyring(path, Settings())
-    assert new.current_key_id != old.current_key_id
+    assert new.current_key_id != before
     assert new.open(sealed, PLACE) == b"value"
     retire_keys(path)
     assert open_keyring(path, Settings()).current_key_id == new.current_key_id
     with pytest.raises(UnreadableError):
         open_keyring(path, Settings()).open(sealed, PLACE)
+
+
+def test_ring_follows_its_file_while_it_is_open(path: Path):
+    ring, other = open_keyring(path, Settings()), open_keyring(path, Settings())
+    before, sealed_before = ring.current_key_id, ring.seal(b"value", PLACE)
+    rotate_keyring(path, SECOND_KEY)
+    sealed = ring.seal(b"value", PLACE)
+    assert sealed.key_id == ring.current_key_id == make_key_id(SECOND_KEY) != before
+    assert other.open(sealed, PLACE) == other.open(sealed_before, PLACE) == b"value"
+    path.write_text("{")
+    assert ring.open(sealed, PLACE) == b"value", "a file that was damaged meanwhile stops nobody who works"
+    assert ring.current_key_id == make_key_id(SECOND_KEY)
 
 
 def test_key_from_the_settings_writes_and_the_file_still_reads(path: Path):
@@ -140,7 +154,7 @@ def test_damaged_ring_is_refused_and_kept(path: Path, text: str):
     with pytest.raises(KeyringError, match="restore it from a backup"):
         open_keyring(path, Settings())
     with pytest.raises(KeyringError):
-        rotate_keyring(path)
+        rotate_keyring(path, draw_key())
     assert path.read_text() == text
 
 

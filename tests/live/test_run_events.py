@@ -9,6 +9,15 @@ import pytest
 from tests.support.server_lab import NOTE, WAIT, ServerLab, open_server_lab, read_json
 
 FINISHED = ["run.started", "step.started", "step.completed", "run.finished"]
+BRANCHES = {
+    "flowforge": 1,
+    "name": "branches",
+    "steps": [
+        {"id": "check", "uses": "flow.if", "with": {"condition": True}},
+        {"id": "say", "after": "check.true", "uses": "log.write", "with": {"message": "hi"}},
+        {"id": "other", "after": "check.false", "uses": "log.write", "with": {"message": "no"}},
+    ],
+}
 SSE = {"accept": "text/event-stream"}
 
 
@@ -69,9 +78,13 @@ async def test_a_stream_tells_a_run_to_its_end(lab: ServerLab):
 
 
 async def test_a_stream_is_taken_up_without_loss_and_repeat(lab: ServerLab):
-    run_id = await run_note(lab)
+    await lab.publish(BRANCHES)
+    run_id = (await lab.start({"workflow": "branches"}, "?wait=10s")).json()["id"]
     whole = await read_stream(lab, run_id)
-    assert [kind for _, kind in whole] == FINISHED
+    steps = ["step.completed", "step.started", "step.skipped", "step.completed"]
+    assert [kind for _, kind in whole] == ["run.started", *steps, "run.finished"]
+    page = (await lab.client.get(f"/api/v1/runs/{run_id}/events")).json()["data"]
+    assert [(str(event["seq"]), event["type"]) for event in page] == whole
     for place, (seq, _) in enumerate(whole):
         assert await read_stream(lab, run_id, last_event_id=seq) == whole[place + 1 :]
 

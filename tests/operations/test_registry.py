@@ -176,6 +176,18 @@ def test_a_package_that_takes_a_name_of_another_is_told_both(site: Path):
     assert "flowforge" in third
 
 
+def test_a_package_brings_middlewares_by_a_group_of_their_own(site: Path):
+    install_by_hand(site, "house-package", "other_package_house", MIDDLEWARES)
+    facts = site / "house_package-1.0.dist-info" / "entry_points.txt"
+    facts.write_text("[flowforge.middlewares]\nhouse = other_package_house\n")
+    registry = load_registry()
+    assert [middleware.name for middleware in registry.list_middlewares()] == ["house.first", "house.second"]
+    assert [middleware.name for middleware in registry.find_middlewares("crypto.hash")] == ["house.second"]
+    (problem,) = registry.problems
+    assert "wrong" in problem
+    assert "it needs one of before, after and on_error" in problem
+
+
 def test_an_entry_point_that_names_no_module_is_a_problem(site: Path):
     install_by_hand(site, "odd-package", "other_package_odd", "thing = 3\n")
     facts = site / "odd_package-1.0.dist-info" / "entry_points.txt"
@@ -204,4 +216,14 @@ def do(parameters: Nothing) -> JsonValue:
     """Does."""
     return 1
 '''
+MIDDLEWARES = """
+from flowforge.operations import Middleware
+
+async def before(call):
+    return None
+
+second = Middleware("house.second", before)
+first = Middleware("house.first", before, operations=("http.*",), priority=1)
+wrong = Middleware("house.wrong")
+"""
 WRONG = GOOD.replace("NAME", "other.wrong").replace('    """Does."""\n', "")

@@ -190,8 +190,7 @@ def test_worker_that_was_stopped_and_comes_back_writes_nothing(cluster_on_each: 
     later = cluster.client.start(define(cluster, "c"))
 
     assert cluster.until_ended([later]) == {"completed": 1}
-    [claim] = cluster.of(later, "run.claimed")
-    assert claim["worker"] != number
+    assert number not in [claim["worker"] for claim in cluster.of(later, "run.claimed")]
     assert cluster.events(run) == before
     assert (len(cluster.requests("/a")), len(cluster.requests("/b"))) == (2, 1)
     assert len(cluster.keys("/a")) == 1
@@ -301,7 +300,7 @@ def test_f15_runs_of_a_dead_worker_are_queued_once_though_whoever_expires_it_is_
     cluster.until_requests("/a", 20)
     worker.kill()
     gate.open()
-    for place in ("CP21", "CP21:2", "CP22", "CP22:2"):
+    for place in ("CP21", "CP21:2", "CP22"):
         killed = cluster.add_scheduler(environment={"TEST_DIE_AT": place})
         assert killed.wait() == -signal.SIGKILL
         split = "SELECT count(*) FROM runs r LEFT JOIN queue q ON q.run_no = r.no WHERE (r.owner IS NULL) = (q.run_no IS NULL)"

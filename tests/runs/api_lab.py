@@ -12,16 +12,15 @@ from tests.support.web_lab import WebLab, open_web_lab
 
 from flowforge.engine.events import PinnedVersion
 from flowforge.engine.executor.engine import Started
-from flowforge.engine.store import NewEvent
 from flowforge.entrypoints.server.embedded import EmbeddedRunner
 from flowforge.kit.border import decode
 from flowforge.kit.signing import SigningKeys
 from flowforge.kit.values import JsonValue
-from flowforge.runs.batches import BatchKinds
 from flowforge.runs.bulk import BulkKind
 from flowforge.runs.endpoints import ROUTERS
 from flowforge.runs.ports import RunGround
 from flowforge.runs.starting import Runner, RunReader
+from flowforge.web.batches.types import BatchKinds
 
 SIGNING = SigningKeys(b"s" * 32)
 WAITING = """
@@ -61,8 +60,8 @@ class LabGround:
     def find_broker_trouble(self) -> str | None:
         return None
 
-    async def publish(self, event: NewEvent) -> int:
-        return await self._lab.engine.committer.call(self._lab.store.publish, event)
+    async def deliver_event(self, number: int) -> int:
+        return await self._lab.engine.committer.call(self._lab.store.match, number)
 
 
 @dataclass

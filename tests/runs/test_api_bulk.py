@@ -7,9 +7,9 @@ from tests.support.web_lab import make_caller
 
 from flowforge.engine.executor.engine import Started
 from flowforge.kit.ids import make_id
-from flowforge.runs.batches import BatchKinds
 from flowforge.runs.bulk import create_bulk, prepare_bulk
 from flowforge.runs.duties import BatchDuty
+from flowforge.web.batches.types import BatchKinds
 
 
 async def start_many(lab: ApiLab, count: int) -> list[Started]:

@@ -1,8 +1,15 @@
 """`GET /runs` and `GET /runs/groups` over HTTP."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 from tests.runs.api_lab import QUICK, WAITING, ApiLab, ids_of, read_code
+from tests.support.lab import WORKSPACE
 from tests.support.web_lab import make_caller
+
+from flowforge.web.callers import Rights
+from flowforge.workflows.models import WorkflowRow
 
 FAILING = """
 flowforge: 1
@@ -123,6 +130,22 @@ async def test_api_24_unknown_fields_and_ops(lab: ApiLab, query: str, code: str)
     assert (answer.status_code, read_code(answer)) == (422, code)
 
 
+@pytest.mark.parametrize(
+    "at",
+    [
+        "2026-02-30T00:00:00Z",
+        "0000-00-00T00:00:00Z",
+        "99999-01-01T00:00:00Z",
+        "2026-02-01T00:00:00",
+        "2026-02-01",
+        "2026-02-01T25:00Z",
+    ],
+)
+async def test_api_36_a_time_that_is_none(lab: ApiLab, at: str):
+    answer = await lab.client.get("/api/v1/runs", params={"where": f"started_at:ge:{at}"})
+    assert (answer.status_code, read_code(answer)) == (422, "where_invalid")
+
+
 @pytest.mark.parametrize("text", ["%", "_", "\\", "'", '")', "a:b:c"])
 async def test_api_25_values_are_literal(lab: ApiLab, text: str):
     await lab.start(QUICK, subject="order", labels={"env": "prod"})
@@ -168,3 +191,29 @@ async def test_groups_count_what_runs_have_in_common(lab: ApiLab):
     assert [(group["key"], group["count"]) for group in only["data"]] == [("wf_failing", 2)]
     answer = await lab.client.get("/api/v1/runs/groups", params={"by": "subject"})
     assert (answer.status_code, read_code(answer)) == (422, "choice")
+
+
+async def test_a11_rights_in_one_project_show_and_change_its_runs_alone(lab: ApiLab):
+    mine, theirs, placeless = (
+        await lab.start(WAITING),
+        await lab.start(WAITING.replace("order", "foreign")),
+        await lab.start(QUICK),
+    )
+    async with lab.web.call().change() as session:
+        for name, project_id in (("order", "prj_mine"), ("foreign", "prj_theirs")):
+            told: dict[str, Any] = {"name": name, "title": name, "description": "", "labels": "{}", "project_id": project_id}
+            told |= {"created_at": 0, "created_by": "x", "updated_at": 0, "updated_by": "x", "workspace_id": WORKSPACE}
+            session.add(WorkflowRow(id=f"wf_{name}", **told))
+    rights = Rights(projects={"prj_mine": frozenset({"run:read", "run:operate", "run:cancel"})})
+    lab.web.gate.caller = replace(make_caller("nothing:at_all"), rights=rights)
+    assert ids_of(await lab.get("/runs")) == [mine.run_id]
+    assert [row["count"] for row in (await lab.get("/runs/groups", by="workflow_id"))["data"]] == [1]
+    assert (await lab.get(f"/runs/{mine.run_id}"))["id"] == mine.run_id
+    for foreign in (theirs, placeless):
+        assert (await lab.client.get(f"/api/v1/runs/{foreign.run_id}")).status_code == 404
+        assert (await lab.post(f"/runs/{foreign.run_id}/cancel")).status_code == 404
+        assert (await lab.post("/runs/bulk", {"action": "cancel", "ids": [foreign.run_id]})).status_code == 404
+    told = (await lab.post("/runs/bulk", {"action": "cancel", "where": ["status:eq:waiting"], "dry_run": True})).json()
+    assert told["matched"] == 1
+    assert (await lab.post("/signals", {"name": "approved"})).status_code == 403
+    assert lab.engine.read(theirs).of("run.mail") == []

@@ -1,6 +1,7 @@
 """`^/resume/{token}`: links that let a run go on."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from tests.support.web_lab import ANONYMOUS, make_caller
 
 from flowforge.engine.executor.engine import Started
 from flowforge.kit.signing import SigningKeys
-from flowforge.runs.resuming import make_token
+from flowforge.runs.resuming import make_run_token, make_token, make_url
 from flowforge.runs.service import get_run
 from flowforge.runs.types import WaitingFor
 
@@ -46,9 +47,19 @@ async def test_page_asks_and_changes_nothing(lab: ApiLab):
     policy = answer.headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "script-src" not in policy
-    assert '<form method="post">' in answer.text
+    assert f'<form method="post" action="{link.removeprefix("/resume/")}">' in answer.text
     assert "<script" not in answer.text
     assert lab.engine.read(run).of("run.mail") == []
+
+
+async def test_a14_what_a_document_names_is_text_on_the_page(lab: ApiLab):
+    name = "</strong><script>alert(1)</script><img src=x onerror=alert(1)><a href='javascript:alert(1)'>"
+    run = await lab.start(WAITING.replace("signal: approved", f'signal: "{name}"'))
+    link = await read_link(lab, run)
+    lab.web.gate.caller = ANONYMOUS
+    page = (await lab.client.get(link)).text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;&lt;img src=x onerror=alert(1)&gt;" in page
+    assert not [mark for mark in ("<script", "<img", "<a ", "onerror=alert(1)>") if mark in page]
 
 
 async def test_button_lets_the_run_go_on_and_thanks(lab: ApiLab):
@@ -95,6 +106,9 @@ async def test_wh_26_every_dead_link_is_the_same_404(lab: ApiLab):
     assert {status for status, _ in answers} == {404}
     bodies = [{**body["error"], "requestId": ""} for _, body in answers]
     assert all(body == bodies[0] for body in bodies)
+    pages = [await lab.client.get(link, headers={"accept": "text/html"}) for link in (dead[0], live)]
+    assert {(page.status_code, page.headers["content-type"]) for page in pages} == {(404, "text/html; charset=utf-8")}
+    assert pages[0].text == pages[1].text
 
 
 @pytest.mark.parametrize("change", [str.swapcase, str.upper, str.lower])
@@ -153,3 +167,34 @@ async def test_link_is_shown_only_to_who_may_send_the_signal(lab: ApiLab):
     lab.web.gate.caller = make_caller("run:read")
     shown = await lab.get(f"/runs/{run.run_id}")
     assert "resume_url" not in shown["waiting_for"][0]["ref"]
+
+
+TWO_QUESTIONS = """
+flowforge: 1
+name: twice
+steps:
+  - {id: mail, uses: flow.set, with: {values: {link: "${{ run.resume_url }}"}}}
+  - {id: first, uses: flow.wait, with: {signal: approved}}
+  - {id: second, uses: flow.wait, with: {signal: confirmed, key: k}}
+"""
+
+
+async def test_link_that_a_workflow_has_made_before_it_waits(lab: ApiLab):
+    lab.engine.engine.parts = replace(lab.engine.engine.parts, link=make_link)
+    run = await lab.start(TWO_QUESTIONS)
+    output = lab.engine.read(run).of("step.completed", "mail")[0]["output"]
+    link = output["link"] if isinstance(output, dict) else ""
+    assert link == make_link(WORKSPACE, run.run_id)
+    lab.web.gate.caller = ANONYMOUS
+    page = (await lab.client.get(str(link))).text
+    action = page.partition('action="')[2].partition('"')[0]
+    assert (await post(lab, str(link)))[0] == 202
+    await lab.finish(run)
+    assert (await post(lab, f"/resume/{action}"))[0] == 404, "the page's button is for what the page has asked"
+    assert (await post(lab, str(link), json={"payload": 2}))[0] == 202
+    assert (await lab.finish(run)).ports() == {"mail": "done", "first": "received", "second": "received"}
+    assert (await post(lab, str(link)))[0] == 404
+
+
+def make_link(workspace_id: str, run_id: str) -> str:
+    return make_url(None, make_run_token(SIGNING, workspace_id, run_id))

@@ -1,11 +1,16 @@
 """What people tell runs over HTTP, and what becomes of it."""
 
+from typing import Any
+
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from tests.runs.api_lab import QUICK, WAITING, ApiLab, read_code
 from tests.support.web_lab import make_caller
 
 from flowforge.audit.models import AuditRow
+from flowforge.kit.crashpoint import crash_hook
+from flowforge.runs.duties import AnswerDuty
+from flowforge.runs.models import KeptAnswerRow
 
 ASKING = """
 flowforge: 1
@@ -70,6 +75,59 @@ async def test_signal_is_taken_once_with_an_idempotency_key(lab: ApiLab):
     await lab.engine.until(lambda: lab.engine.events(run.run_no)[-1]["type"] == "run.finished")
     step = await lab.get(f"/runs/{run.run_id}/steps/approve")
     assert step["output"] == {"by": "ann"}
+    late = await lab.post(path, {"name": "approved", "payload": {"by": "ann"}}, headers=key)
+    assert (late.status_code, late.json()) == (202, again.json())
+    assert (await actions(lab)).count("run.signalled") == 1
+
+
+async def test_key_of_a_signal_that_was_refused_is_free_again(lab: ApiLab):
+    run = await lab.start(QUICK)
+    path, key = f"/runs/{run.run_id}/signals", {"Idempotency-Key": "k1"}
+    for name in ("approved", "other"):
+        assert read_code(await lab.post(path, {"name": name}, headers=key)) == "run_ended"
+
+
+async def test_signal_to_all_is_sent_once_with_an_idempotency_key(lab: ApiLab):
+    run, key = await lab.start(WAITING), {"Idempotency-Key": "k1"}
+
+    async def send(name: str) -> tuple[int, str | None, Any]:
+        answer = await lab.post("/signals", {"name": name}, headers=key)
+        return answer.status_code, answer.headers.get("idempotency-replayed"), answer.json()
+
+    assert await send("approved") == (202, None, {"name": "approved", "reached": 1})
+    assert (await lab.finish(run)).status == "completed"
+    assert await send("approved") == (202, "true", {"name": "approved", "reached": 1})
+    assert (await send("other"))[0] == 409
+    assert await actions(lab) == ["signal.sent"]
+    late = await lab.start(WAITING)
+    assert [event["type"] for event in lab.engine.events(late.run_no)].count("run.mail") == 0
+    lab.engine.advance(24 * 3_600_000)
+    await AnswerDuty(lab.web.parts).run_once()
+    assert await send("other") == (202, None, {"name": "other", "reached": 0})
+
+
+@pytest.mark.parametrize("died", ["before_delivery", "before_its_answer"])
+async def test_signal_whose_server_died_is_sent_by_the_repeat(lab: ApiLab, died: str):
+    """The row of the request is there, its answer is not."""
+    run, key = await lab.start(WAITING), {"Idempotency-Key": "k1"}
+    path = "/signals" if died == "before_delivery" else f"/runs/{run.run_id}/signals"
+
+    def die(name: str) -> None:
+        if name == "CP29":
+            raise ConnectionAbortedError
+
+    with crash_hook(die):
+        first = await lab.post(path, {"name": "approved"}, headers=key)
+    if died == "before_delivery":
+        assert first.status_code == 500
+    else:
+        assert (await lab.finish(run)).status == "completed"
+        async with lab.web.call().change() as session:
+            await session.execute(update(KeptAnswerRow).values(answer=None))
+    assert (await lab.post(path, {"name": "approved"}, headers=key)).status_code == 202
+    assert (await lab.finish(run)).status == "completed"
+    assert len(await actions(lab)) == 1
+    assert [event["type"] for event in lab.engine.events(run.run_no)].count("run.mail") == 1
 
 
 async def test_signal_reaches_all_runs_that_wait(lab: ApiLab):

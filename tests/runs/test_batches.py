@@ -1,5 +1,6 @@
 """Batches by themselves: who works on one, what becomes of one that fails, and of one that nobody here knows."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,10 +13,11 @@ from tests.support.web_lab import WebLab, open_web_lab
 from flowforge.kit.clock import Clock
 from flowforge.kit.errors import StorageError, ValidationError
 from flowforge.kit.ids import DEFAULT_WORKSPACE_ID as WORKSPACE
-from flowforge.runs import batch_rows
-from flowforge.runs.batch_work import BatchDuty, get_batch, work_on
-from flowforge.runs.batches import HELD_MS, Batch, BatchKinds, BatchStatus, Slice
 from flowforge.runs.endpoints import batches
+from flowforge.web.batches import rows as batch_rows
+from flowforge.web.batches import working
+from flowforge.web.batches.types import HELD_MS, Batch, BatchKinds, BatchStatus, Slice
+from flowforge.web.batches.working import BatchDuty, get_batch, work_on, work_while_asked
 from flowforge.web.calls import Parts
 
 
@@ -39,10 +41,13 @@ class Counting:
     name: str = "test.count"
     seen: list[int] = field(default_factory=list[int])
     fault: Exception | None = None
+    gate: asyncio.Event | None = None
 
     async def advance(self, parts: Parts, batch: Batch) -> Slice:
         place = batch.place if isinstance(batch.place, int) else 0
         self.seen.append(place)
+        if self.gate is not None:
+            await self.gate.wait()
         if self.fault is not None and place == 1:
             raise self.fault
         return Slice(place + 1, 1, 0, {"counted": place + 1}, is_last=place == 2)
@@ -60,6 +65,10 @@ class BatchLab:
         async with call.change() as session:
             await batch_rows.insert_batch(session, batch)
         return batch
+
+    async def is_takable(self) -> bool:
+        async with self.web.call().read() as session:
+            return bool(await batch_rows.list_takable(session, self.clock.at_ms, 1))
 
     async def read(self, batch: Batch) -> Batch:
         return await get_batch(self.web.call(), batch.id)
@@ -86,6 +95,23 @@ async def test_batch_is_worked_on_slice_by_slice_until_it_has_ended(lab: BatchLa
     assert lab.kind.seen == [0, 1, 2]
     await work_on(lab.web.parts, WORKSPACE, batch.id, 60)
     assert lab.kind.seen == [0, 1, 2]
+
+
+async def test_slice_that_takes_too_long_is_made_without_its_caller(lab: BatchLab, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(working, "_SLICE_MAX_S", 0)
+    monkeypatch.setattr(working, "HELD_MS", 30)
+    gate = lab.kind.gate = asyncio.Event()
+    batch = await lab.begin()
+    assert await work_while_asked(lab.web.parts, WORKSPACE, batch.id, 0.1) is None
+    lab.clock.at_ms += 31
+    while await lab.is_takable():
+        await asyncio.sleep(0.01)
+    await BatchDuty(lab.web.parts).run_once()
+    assert (lab.kind.seen, (await lab.read(batch)).done) == ([0], 0)
+    gate.set()
+    while (await lab.read(batch)).done == 0:
+        await asyncio.sleep(0.01)
+    await asyncio.gather(*working._left)  # pyright: ignore[reportPrivateUsage]
 
 
 async def test_only_one_works_on_a_batch_and_another_one_goes_on_after_its_death(lab: BatchLab):

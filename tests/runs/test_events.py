@@ -1,7 +1,40 @@
+from typing import Any
+
+import pytest
 from tests.runs.conftest import Compile
 from tests.runs.journals import RUN_ID, Journal, claimed, completed, failed, finished, mail, planned, waiting
 
-from flowforge.runs.events import PLACES_PER_ROW, EventStream, derive_events, summarise
+from flowforge.engine.outbox_events import END_PLACE
+from flowforge.language.graph import Workflow
+from flowforge.runs.events import PLACES_PER_ROW, EventStream, RunEvent, derive_events, summarise
+
+BRANCHES = """\
+steps:
+  - {id: check, uses: flow.if, with: {condition: true}}
+  - {id: read, after: check.true, uses: file.read, with: {path: a}}
+  - {id: other, after: check.false, uses: flow.set, with: {values: {}}}
+  - {id: later, after: other, uses: flow.set, with: {values: {}}}
+  - {id: both, after: [read, later], join: all, uses: flow.set, with: {values: {}}}
+  - {id: any, after: [read, later], uses: flow.set, with: {values: {}}}
+"""
+TOGETHER = """\
+steps:
+  - {id: hold, uses: flow.wait, with: {signal: go}}
+  - {id: read, after: [], uses: file.read, with: {path: a}}
+  - {id: last, after: [hold, read], uses: flow.set, with: {values: {}}}
+"""
+LOOP = """\
+steps:
+  - id: items
+    uses: flow.foreach
+    with: {items: [1, 2, 3], concurrency: 2}
+    break: "${{ index == 9 }}"
+    steps:
+      - {id: fetch, uses: file.read, with: {path: a}}
+      - {id: keep, uses: flow.set, with: {values: {}}}
+"""
+OPEN_ITEM = ["cancelled items.0/fetch", "skipped items.0/keep"]
+CANCELLED = {"code": "cancelled", "message": "The run was cancelled by user:bob."}
 
 
 def types(journal: Journal) -> list[str]:
@@ -108,6 +141,91 @@ def test_stream_gives_the_same_events_turn_by_turn(journal: Journal, compile_ste
     journal.add(1_010, completed("a"), finished())
     stream = EventStream()
     assert [event for turn in journal.turns for event in stream.read(turn)] == derive_events(journal.turns)
+
+
+def last_row(journal: Journal, workflow: Workflow | None) -> list[RunEvent]:
+    row = journal.turns[-1].seq
+    return [event for event in derive_events(journal.turns, workflow=workflow) if event.seq // PLACES_PER_ROW == row]
+
+
+def brief(events: list[RunEvent]) -> list[tuple[str, str]]:
+    """Type and step of each, the step with its iteration."""
+    return [(event.type, f"{event.data.get('iteration', '')}/{event.data.get('step', '')}".strip("/")) for event in events]
+
+
+def test_branch_that_is_not_taken_is_skipped_in_the_turn_that_decides(journal: Journal, compile_steps: Compile):
+    journal.begin()
+    journal.add(1_010, completed("check", port="true"), planned("read"))
+    told = last_row(journal, compile_steps(BRANCHES))
+    skipped = [("step.skipped", "other"), ("step.skipped", "later"), ("step.skipped", "both")]
+    assert brief(told) == [("step.completed", "check"), ("step.started", "read"), *skipped]
+    assert [event.seq for event in told] == [2 * PLACES_PER_ROW + place for place in range(5)]
+    assert told[2].data == {"run_id": RUN_ID, "workflow_id": "wf_1", "step": "other", "iteration": "", "attempt": 0}
+
+
+def test_cancelled_run_tells_what_was_in_progress_and_what_never_begins(journal: Journal, compile_steps: Compile):
+    workflow = compile_steps(TOGETHER)
+    journal.begin()
+    journal.add(1_000, waiting("hold", "signal", ref={"name": "go"}), planned("read", 2))
+    journal.add(1_500, mail("cancel"), {"type": "run.phase", "phase": "cancelling", "status": "cancelled", "error": CANCELLED})
+    told = last_row(journal, workflow)
+    assert brief(told) == [("step.cancelled", "hold"), ("step.cancelled", "read"), ("step.skipped", "last")]
+    assert [(event.data["attempt"], event.data.get("duration_ms")) for event in told] == [(1, 500), (2, 500), (0, None)]
+    journal.add(1_600, completed("read", attempt=2), finished("cancelled"))
+    assert brief(last_row(journal, workflow)) == [("step.completed", "read"), ("run.finished", "")]
+
+
+def test_run_ends_behind_all_that_its_end_skips_under_a_number_of_its_own(journal: Journal, compile_steps: Compile):
+    journal.begin()
+    journal.add(1_000, failed("read"), finished("failed"))
+    told, without = last_row(journal, compile_steps(TOGETHER)), last_row(journal, None)
+    assert brief(told) == [("step.failed", "read"), ("step.skipped", "hold"), ("step.skipped", "last"), ("run.finished", "")]
+    assert told[-1].seq == 2 * PLACES_PER_ROW + END_PLACE
+    assert without == [told[0], told[-1]]
+
+
+@pytest.mark.parametrize(
+    ("events", "given_up"),
+    [
+        (
+            [failed("items.0/fetch"), {"type": "loop.item", "step": "items", "index": 0, "error": CANCELLED}],
+            ["skipped items.0/keep"],
+        ),
+        (
+            [
+                completed("items.0/fetch"),
+                completed("items.0/keep"),
+                {"type": "loop.item", "step": "items", "index": 0, "last": True},
+            ],
+            [],
+        ),
+        ([{"type": "step.bypassed", "step": "items", "by": "user:bob"}], OPEN_ITEM),
+        ([failed("items", "timeout")], OPEN_ITEM),
+    ],
+    ids=["an item fails", "break", "a person skips the loop", "time-out"],
+)
+def test_iterations_that_are_given_up_are_told(
+    journal: Journal, compile_steps: Compile, events: list[dict[str, Any]], given_up: list[str]
+):
+    journal.begin()
+    journal.add(1_000, {"type": "loop.opened", "step": "items", "window": 2, "count": 3, "items": [1, 2, 3]})
+    journal.add(1_010, planned("items.0/fetch"), planned("items.1/fetch"))
+    journal.add(1_020, *events)
+    told = [f"{kind.removeprefix('step.')} {key}" for kind, key in brief(last_row(journal, compile_steps(LOOP)))]
+    expected = [*given_up, *(line.replace("items.0", "items.1") for line in OPEN_ITEM)]
+    assert told[-len(expected) :] == expected
+    assert [line for line in told if line.startswith(("skipped", "cancelled"))] == expected
+
+
+def test_event_of_a_newer_version_ends_what_follows_from_the_graph_and_nothing_else(journal: Journal, compile_steps: Compile):
+    journal.begin()
+    journal.add(1_000, planned("read"), {"type": "step.dreamed", "step": "hold"})
+    journal.add(1_010, completed("read"), finished())
+    assert brief(derive_events(journal.turns, workflow=compile_steps(TOGETHER)))[1:] == [
+        ("step.started", "read"),
+        ("step.completed", "read"),
+        ("run.finished", ""),
+    ]
 
 
 def test_summary_is_at_most_a_kibibyte():

@@ -11,7 +11,7 @@ from tests.support.sessions import KINDS, open_database_sessions
 from flowforge.engine.tables import journal, queue, run_labels, runs, step_logs
 from flowforge.kit.errors import InvariantError
 from flowforge.kit.ids import DEFAULT_WORKSPACE_ID as WORKSPACE
-from flowforge.runs.errors import CursorError, RunNotFoundError
+from flowforge.runs.errors import RunNotFoundError
 from flowforge.runs.service import (
     RunFilter,
     find_queue_row,
@@ -23,6 +23,7 @@ from flowforge.runs.service import (
     load_run,
     read_journal,
 )
+from flowforge.web.errors import ParameterError
 
 OTHER = "ws_" + "1" * 26
 
@@ -122,7 +123,7 @@ async def test_cursor_of_another_list_is_refused(session: AsyncSession):
     cursor = (await list_runs(session, WORKSPACE, RunFilter(), limit=1)).cursor
     assert cursor is not None
     for bad, wanted in ((cursor, RunFilter(subject="x")), ("nonsense", RunFilter()), ("e30=", RunFilter()), ("ü", RunFilter())):
-        with pytest.raises(CursorError):
+        with pytest.raises(ParameterError):
             await list_runs(session, WORKSPACE, wanted, cursor=bad, limit=1)
 
 

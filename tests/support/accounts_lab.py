@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import httpx2
 from sqlalchemy import select
+from tests.support.audit_watch import AuditWatch
 from tests.support.clock import ManualClock
 from tests.support.databases import Kind
 from tests.support.sessions import open_database_sessions
@@ -20,6 +21,7 @@ from flowforge.identity.local_accounts import store_password
 from flowforge.identity.passwords import PasswordHasher
 from flowforge.identity.people import NewPerson, create_person
 from flowforge.identity.recognizing import ProviderTokens
+from flowforge.kit.bus.redis_connection import RedisClients
 from flowforge.kit.egress import EgressClient, EgressPolicy
 from flowforge.kit.ids import IdSource
 from flowforge.kit.keyring import Keyring
@@ -186,18 +188,19 @@ async def open_accounts_lab(
     kind: Kind = "sqlite",
     settings: Mapping[str, Any] | None = None,
     more_routers: Sequence[Router] = (),
-    smtp_url: str | None = None,
     providers: ProviderTokens | None = None,
     origin: str = "http://127.0.0.1:8000",
     is_hashing_fast: bool = True,
+    redis: RedisClients | None = None,
 ) -> AsyncGenerator[AccountsLab]:
-    """`settings`: by field name. `is_hashing_fast`: passwords are hashed in less time than is safe."""
+    """`settings`: by field name. `is_hashing_fast`: passwords are hashed in less time than is safe. `redis`: where sessions are kept."""
     async with open_database_sessions(kind, folder) as database:
         the_settings = Settings.model_validate({"data": folder, "rate_auth": 1_000_000, **(settings or {})})
         clock, keyring, signing = ManualClock(), Keyring.generate(), SigningKeys(b"s" * 32)
         egress = EgressClient(EgressPolicy.parse([]), the_settings.limits, clock)
-        mailer = Mailer(smtp_url, None, folder / "mail", egress, clock)
-        accounts = make_accounts(AccountParts(the_settings, database, keyring, clock, signing, mailer, providers))
+        smtp_url = the_settings.smtp_url
+        mailer = Mailer(None if smtp_url is None else smtp_url.get_secret_value(), None, folder / "mail", egress, clock)
+        accounts = make_accounts(AccountParts(the_settings, database, keyring, clock, signing, mailer, providers, redis))
         if is_hashing_fast:
             cast("dict[type, object]", accounts.ports)[PasswordHasher] = PasswordHasher(memory_kib=64, rounds=1)
         parts = Parts(
@@ -211,10 +214,12 @@ async def open_accounts_lab(
             rates=Rates(the_settings),
             ports=accounts.ports,
         )
-        application = make_application(parts, [*ROUTERS, probes, *more_routers])
+        watch = AuditWatch(database)
+        application = make_application(parts, [*ROUTERS, probes, *more_routers], [watch.wrap])
         lab = AccountsLab(parts, accounts, clock, signing, cast("Any", application.app), folder, origin)
         try:
             yield lab
+            watch.check()
         finally:
             for client in lab.clients:
                 await client.aclose()

@@ -53,7 +53,7 @@ SHORT: Final = {
     "SHUTDOWN_GRACE": "5s",
     "EGRESS_ALLOW": "127.0.0.1",
     "EGRESS_LIMITS": "127.0.0.1=500",
-    "ENCRYPTION_KEY": "0123456789abcdef" * 4,
+    "ENCRYPTION_KEY": "5b1c" + "0123456789abcdef" * 3 + "9e07d2f4a638",
 }
 """Settings of every process; a test changes single ones."""
 _CLIENT_EXPIRY_MS: Final = 3_600_000

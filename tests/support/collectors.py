@@ -1,4 +1,4 @@
-"""A collector of spans, and whoever else only notes what is posted to it, on a socket of the own machine."""
+"""A collector of spans and log lines, and whoever else only notes what is posted to it, on a socket of the own machine."""
 
 import threading
 from collections.abc import Generator
@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 
@@ -32,15 +33,27 @@ class Collector:
 
     def list_spans(self) -> list[Span]:
         spans: list[Span] = []
-        for path, body in self.bodies:
-            assert path == "/v1/traces"
+        for body in self._list_bodies("/v1/traces"):
             for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
                 spans.extend(_read_span(span) for scope in resource.scope_spans for span in scope.spans)
         return spans
 
     def list_resources(self) -> list[dict[str, str | int]]:
-        requests = [ExportTraceServiceRequest.FromString(body) for _, body in self.bodies]
+        requests = [ExportTraceServiceRequest.FromString(body) for body in self._list_bodies("/v1/traces")]
         return [_read_attributes(found.resource.attributes) for request in requests for found in request.resource_spans]
+
+    def list_logs(self) -> list[dict[str, str | int]]:
+        """The attributes of each line, and `severity`, `body` and `trace`."""
+        lines: list[dict[str, str | int]] = []
+        for body in self._list_bodies("/v1/logs"):
+            for resource in ExportLogsServiceRequest.FromString(body).resource_logs:
+                for record in (record for scope in resource.scope_logs for record in scope.log_records):
+                    told = {"severity": record.severity_text, "body": record.body.string_value, "trace": record.trace_id.hex()}
+                    lines.append(_read_attributes(record.attributes) | told)
+        return lines
+
+    def _list_bodies(self, path: str) -> list[bytes]:
+        return [body for asked, body in self.bodies if asked == path]
 
 
 def _read_attributes(pairs: object) -> dict[str, str | int]:

@@ -1,7 +1,7 @@
 """Harness A: dies at each numbered crash point of a scenario, goes on in a fresh process, and checks what is left.
 
-`python -m tests.support.crash_runner SCENARIO FOLDER [MOST]` prints one JSON object: how many points were tried and what was wrong.
-The parent imports everything once and forks each life, so that a death costs milliseconds.
+`python -m tests.support.crash_runner` reads a JSON array a line (`[scenario, folder, most]`) and writes one JSON object for each: how many
+points were tried and what was wrong. The parent imports everything once and forks each life, so that a death costs milliseconds.
 """
 
 import asyncio
@@ -209,5 +209,12 @@ def run_scenario(name: str, folder: Path, most: int) -> JsonObject:
     return {"scenario": name, "points": len(points), "names": names, "tried": len(list(places)[::step]), "faults": faults}
 
 
+def main() -> None:
+    for line in sys.stdin:
+        name, folder, most = json.loads(line)
+        sys.stdout.write(json.dumps(run_scenario(name, Path(folder), most)) + "\n")
+        sys.stdout.flush()
+
+
 if __name__ == "__main__":
-    print(json.dumps(run_scenario(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else 10_000)))  # noqa: T201
+    main()

@@ -1,11 +1,14 @@
 """Databases of all kinds for one test, and their data folders."""
 
 import asyncio
+import atexit
 from collections.abc import Generator
 from contextlib import AsyncExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 
 from tests.support.databases import Kind, open_database
+from tests.support.templates import ServerKind, Templates, open_shared
 
 from flowforge.kit.database.schema import upgrade_database
 from flowforge.kit.database.url import DatabaseUrl, name_sqlite, parse_database_url
@@ -33,9 +36,14 @@ class Ground:
         return parse_database_url(made.url)
 
     def upgraded(self, kind: Kind, folder: DataFolder | None = None) -> DatabaseUrl:
-        url = self.bare(kind, folder)
-        upgrade_database(url)
-        return url
+        if kind == "sqlite":
+            url = self.bare(kind, folder)
+            upgrade_database(url)
+            return url
+        templates = _find_templates(kind)
+        name = templates.clone()
+        self._stack.callback(templates.drop, name)
+        return parse_database_url(templates.url(name))
 
 
 @contextmanager
@@ -47,3 +55,11 @@ def prepare_ground(root: Path) -> Generator[Ground]:
             yield Ground(root, runner, stack)
         finally:
             runner.run(stack.aclose())
+
+
+@cache
+def _find_templates(kind: ServerKind) -> Templates:
+    """One template for all tests of a process."""
+    templates = open_shared(kind)
+    atexit.register(templates.close)
+    return templates

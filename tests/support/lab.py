@@ -16,6 +16,7 @@ from flowforge.engine.events import Event, PinnedVersion
 from flowforge.engine.executor import Engine, EngineParts, EngineSettings, Started
 from flowforge.engine.executor.liveness import WorkerLocks
 from flowforge.engine.executor.settling import settle
+from flowforge.engine.ports import LinkRun
 from flowforge.engine.sqlite.store import SqliteStore
 from flowforge.engine.store import NewMail, Store
 from flowforge.kit.border import digest_value, encode, encode_canonical
@@ -256,8 +257,11 @@ class Outcome:
 
 
 @asynccontextmanager
-async def open_lab(folder: Path, settings: EngineSettings = QUICK, objects: ObjectStore | None = None) -> AsyncGenerator[Lab]:
+async def open_lab(
+    folder: Path, settings: EngineSettings = QUICK, objects: ObjectStore | None = None, link: LinkRun | None = None
+) -> AsyncGenerator[Lab]:
     lab = Lab(folder, settings, objects=objects)
+    lab.engine.parts = replace(lab.engine.parts, link=link)
     await lab.engine.open()
     try:
         yield lab

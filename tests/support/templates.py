@@ -25,6 +25,8 @@ class Templates:
         self.port = port
         self._options = options
         self._template: str | None = None
+        self._script: list[str] = []
+        """What makes a copy on MariaDB."""
         self._made: set[str] = set()
 
     def url(self, name: str, port: int | None = None) -> str:
@@ -37,15 +39,22 @@ class Templates:
         template = self._template or self._make_template()
         if self.kind == "postgres":
             return self._create(f"TEMPLATE {template} {self._options}")
+        self._script = self._script or self._write_script(template)
         name = self._create("CHARACTER SET utf8mb4")
-        with self._connect(template) as source, self._connect(name) as target:
-            target.execute(text("SET foreign_key_checks = 0"))
-            for table in inspect(source).get_table_names():
-                statement = source.execute(text(f"SHOW CREATE TABLE `{table}`")).one()[1]
-                target.exec_driver_sql(statement.replace("%", "%%"))
-                target.execute(text(f"INSERT INTO `{table}` SELECT * FROM `{template}`.`{table}`"))
+        with self._connect(name) as target:
+            for statement in self._script:
+                target.exec_driver_sql(statement)
             set_guards(target)
         return name
+
+    def _write_script(self, template: str) -> list[str]:
+        script = ["SET foreign_key_checks = 0"]
+        with self._connect(template) as source:
+            for table in inspect(source).get_table_names():
+                script.append(source.execute(text(f"SHOW CREATE TABLE `{table}`")).one()[1].replace("%", "%%"))
+                if source.execute(text(f"SELECT EXISTS (SELECT 1 FROM `{table}`)")).scalar():
+                    script.append(f"INSERT INTO `{table}` SELECT * FROM `{template}`.`{table}`")
+        return script
 
     def _make_template(self) -> str:
         from flowforge.kit.database.schema import upgrade_database

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import orjson
 import pytest
-from sqlalchemy import create_engine
 from tests.support.checker import Acknowledged, Request, Witnesses, check
 
-from flowforge.engine import tables
+from flowforge.kit.database.schema import upgrade_database
+from flowforge.kit.database.url import name_sqlite
 from flowforge.kit.values import JsonObject
 
 NOW_MS = 1_700_000_060_000
@@ -77,9 +77,7 @@ class Story:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        engine = create_engine(f"sqlite:///{path}")
-        tables.metadata.create_all(engine)
-        engine.dispose()
+        upgrade_database(name_sqlite(path))
         self.base_ms = NOW_MS - 60_000
 
     def tell(self, rows: Rows, **row: object) -> None:

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import httpx2
 from starlette.requests import HTTPConnection
+from tests.support.audit_watch import AuditWatch
 from tests.support.databases import Kind
 from tests.support.sessions import open_database_sessions
 
@@ -20,6 +21,7 @@ from flowforge.web.application import Wrap, make_application
 from flowforge.web.callers import GUARDS, OPEN, Caller, CredentialKind, Rights
 from flowforge.web.calls import Call, Parts
 from flowforge.web.errors import NotSignedInError, PermissionMissingError
+from flowforge.web.frame import App
 from flowforge.web.rates import Rates
 from flowforge.web.routing import Router
 
@@ -64,11 +66,12 @@ class FakeGate:
 
 @dataclass
 class WebLab:
-    """`client` speaks to the application; `call` gives a call as an endpoint gets it, for services."""
+    """`client` speaks to the application `app`; `call` gives a call as an endpoint gets it, for services."""
 
     client: httpx2.AsyncClient
     gate: FakeGate
     parts: Parts
+    app: App
 
     def call(self) -> Call:
         return Call(self.parts, self.gate.caller, "req_test")
@@ -100,7 +103,9 @@ async def open_web_lab(
             rates=Rates(the_settings),
             ports=ports or {},
         )
-        application = make_application(parts, routers, layers)
+        watch = AuditWatch(database)
+        application = make_application(parts, routers, [*layers, watch.wrap])
         transport = httpx2.ASGITransport(app=cast("Any", application.app), raise_app_exceptions=False)
         async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as client:
-            yield WebLab(client, gate, parts)
+            yield WebLab(client, gate, parts, application.app)
+        watch.check()

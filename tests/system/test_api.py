@@ -20,9 +20,11 @@ from flowforge.engine.tables import outbox, queue, refused_messages, runs
 from flowforge.kit.clock import SystemClock
 from flowforge.kit.ids import DEFAULT_WORKSPACE_ID
 from flowforge.kit.telemetry.metrics import Metrics
+from flowforge.kit.values import JsonObject
 from flowforge.system.endpoints import ROUTERS
 from flowforge.system.figures import HOUR_MS as HOUR
-from flowforge.system.ports import MailFolder, ReadWorkers, RunLetters
+from flowforge.system.ports import MailFolder, NextTimes, ReadWorkers, RunLetters
+from flowforge.web.calls import Call
 
 
 @dataclass
@@ -54,11 +56,24 @@ async def read_workers(*, dead_limit: int) -> list[WorkerLine]:
     ]
 
 
+NEXT: JsonObject = {
+    "trigger_id": "trg_" + "1" * 26,
+    "workflow_id": "wf_" + "1" * 26,
+    "workflow": "orders",
+    "at": "2026-03-01T08:00:00Z",
+}
+
+
+async def list_next_times(_call: Call, _limit: int) -> Sequence[JsonObject]:
+    return [NEXT]
+
+
 def make_ports(folder: Path) -> dict[type, object]:
     return {
         HealthPages: HealthPages([], Metrics(), clock=SystemClock(), version="0"),
         ReadWorkers: read_workers,
         RunLetters: LETTERS,
+        NextTimes: list_next_times,
         MailFolder: lambda: folder / "mail",
     }
 
@@ -91,6 +106,18 @@ async def test_health_workers_and_queues_are_shown(lab: WebLab):
     assert queues[0]["queue"] == "default"
 
 
+async def list_one_by_one(lab: WebLab, path: str) -> list[JsonObject]:
+    """Page by page, one row each."""
+    rows: list[JsonObject] = []
+    query = {"limit": "1"}
+    while True:
+        page = (await lab.client.get(path, params=query)).json()
+        rows += page["data"]
+        if page["next_cursor"] is None:
+            return rows
+        query["cursor"] = page["next_cursor"]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 async def test_dead_letters_are_shown_tried_again_and_given_up(kind: Kind, tmp_path: Path):
     event: dict[str, Any] = {
@@ -108,10 +135,12 @@ async def test_dead_letters_are_shown_tried_again_and_given_up(kind: Kind, tmp_p
     async with open_web_lab(tmp_path, ROUTERS, kind=kind, ports=make_ports(tmp_path)) as lab:
         async with lab.parts.database.write.begin() as session:
             await session.execute(insert(outbox).values(**event))
+            await session.execute(insert(outbox).values(**event | {"aggregate_id": "run_2"}))
             await session.execute(insert(refused_messages).values(at=1, queue="default", reason="no JSON", excerpt="x"))
         listed = (await lab.client.get("/api/v1/system/dead-letters")).json()["data"]
-        assert [letter["kind"] for letter in listed] == ["run", "event", "message"]
-        run, dead, message = (f"/api/v1/system/dead-letters/{letter['id']}" for letter in listed)
+        assert [letter["kind"] for letter in listed] == ["run", "event", "event", "message"]
+        assert await list_one_by_one(lab, "/api/v1/system/dead-letters") == listed
+        run, dead, _, message = (f"/api/v1/system/dead-letters/{letter['id']}" for letter in listed)
         assert (await lab.client.post(f"{dead}/redrive")).status_code == 204
         assert (await lab.client.post(f"{dead}/redrive")).status_code == 404
         assert (await lab.client.post(f"{message}/redrive")).status_code == 409
@@ -148,6 +177,7 @@ async def test_the_dashboard_counts_the_last_day(kind: Kind, tmp_path: Path):
         assert len(told["by_hour"]) == 24
         assert sum(sum(hour["by_status"].values()) for hour in told["by_hour"]) == 5
         assert [run["error_code"] for run in told["failed"]] == ["timeout"]
+        assert told["next"] == [NEXT]
 
 
 async def test_mails_of_the_outbox_are_shown_as_text(lab: WebLab, tmp_path: Path):
@@ -158,7 +188,7 @@ async def test_mails_of_the_outbox_are_shown_as_text(lab: WebLab, tmp_path: Path
         b"From: a@example.com\r\nTo: b@example.com\r\nSubject: <b>Hello</b>\r\nContent-Type: text/plain\r\n\r\nThe text."
     )
     (folder / "notes.txt").write_text("not a mail")
-    listed = (await lab.client.get("/api/v1/system/mail")).json()["data"]
+    listed = await list_one_by_one(lab, "/api/v1/system/mail")
     assert [(mail["id"], mail["at"], mail["from"]) for mail in listed] == [(name, "2026-01-01T10:11:12.123Z", "a@example.com")]
     shown = (await lab.client.get(f"/api/v1/system/mail/{name}")).json()
     assert shown["text"] == "The text."

@@ -13,6 +13,7 @@ from typing import Any, cast
 import httpx2
 import orjson
 from sqlalchemy import text
+from tests.support.audit_watch import AuditWatch
 from tests.support.web_lab import FakeGate
 
 from flowforge.entrypoints.ports import VersionsPort
@@ -32,11 +33,13 @@ from flowforge.runs.service import get_run, load_run
 from flowforge.runs.starting import Runner, RunReader
 from flowforge.runs.types import RunHeader
 from flowforge.triggers.endpoints import ROUTERS
+from flowforge.triggers.holding import EventsRunKind
 from flowforge.triggers.intake import HookIntake
 from flowforge.triggers.ports import RunNews
 from flowforge.triggers.service import Firing, Recorder, replace_triggers
 from flowforge.vault.service import set_secret
 from flowforge.web.application import make_application
+from flowforge.web.batches.types import BatchKinds
 from flowforge.web.calls import Parts
 from flowforge.web.frame import App
 from flowforge.web.rates import Rates
@@ -219,17 +222,20 @@ async def open_hook_lab(
                 recorder,
             )
             ports: dict[type, object] = {Runner: runner, RunReader: runner, RunNews: runner, Registry: installation.registry}
-            parts = _make_parts(installation, clock, gate, ports | {Recorder: recorder, Firing: firing})
+            kinds = BatchKinds([EventsRunKind()])
+            parts = _make_parts(installation, clock, gate, ports | {Recorder: recorder, Firing: firing, BatchKinds: kinds})
             intakes: list[HookIntake] = []
+            watch = AuditWatch(installation.database)
 
             def wrap(app: App) -> App:
                 intakes.append(HookIntake(app, parts, wait_max_s=wait_max_s))
                 return intakes[-1]
 
-            application = make_application(parts, ROUTERS, [wrap])
+            application = make_application(parts, ROUTERS, [wrap, watch.wrap])
             transport = httpx2.ASGITransport(app=cast("Any", application.app), raise_app_exceptions=False, client=(address, 4711))
             async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as client:
                 yield HookLab(client, gate, parts, installation, clock, intakes)
+                watch.check()
             for intake in intakes:
                 intake.plans.close()
     finally:

@@ -143,6 +143,21 @@ async def test_a_trigger_fired_by_hand_starts_a_run_once_for_a_key(lab: HookLab)
     assert (started["input"], started["actor"]) == ({"a": 1}, f"trigger:{trigger['id']}")
 
 
+async def test_a_form_that_is_fired_is_filled_in_as_the_form_says(lab: HookLab):
+    made = read_json(await attach(lab, uses="form", **{"with": {"fields": [{"name": "model", "required": True}]}}))
+    bad = await lab.post(f"/{made['id']}/fire", {"payload": {"colour": "red"}})
+    assert bad.status_code == 422
+    faults = [(fault["field"], fault["code"]) for fault in read_json(bad)["error"]["details"]]
+    assert faults == [("values.colour", "field_unknown"), ("values.model", "required")]
+    fired = await lab.post(f"/{made['id']}/fire", {"payload": {"model": "x1"}})
+    started = await lab.read_start(read_json(fired)["run_id"])
+    assert (started["input"], started["trigger"]["values"], started["trigger"]["by"]) == (
+        {"model": "x1"},
+        {"model": "x1"},
+        lab.gate.caller.actor,
+    )
+
+
 async def test_a_trigger_that_is_off_cannot_be_fired(lab: HookLab):
     [trigger] = await lab.list_triggers()
     await lab.take_down(trigger["workflow_id"], "shop")
@@ -158,7 +173,7 @@ async def test_b03_figures_and_the_last_hundred_requests_are_kept(lab: HookLab):
     figures = await lab.get(f"/{trigger['id']}/stats")
     assert (figures["total"], figures["successful"], figures["failed"]) == (106, 105, 1)
     assert figures["last_fired_at"] is not None
-    requests = (await lab.get(f"/{trigger['id']}/requests"))["data"]
+    requests = (await lab.get(f"/{trigger['id']}/requests?limit=200"))["data"]
     assert len(requests) == 100
     assert (requests[0]["status"], requests[0]["error"]) == (401, "signature")
     assert (requests[1]["status"], requests[1]["user_agent"], requests[1]["remote_address"]) == (202, "shop/1", "127.0.0.1")

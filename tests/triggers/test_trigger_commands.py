@@ -44,6 +44,23 @@ async def test_triggers_are_listed_paused_and_their_requests_shown(tmp_path: Pat
     assert {kind["name"] for kind in await run_apart(tmp_path, "types")} >= {"webhook", "schedule"}
 
 
+async def test_triggers_are_attached_fired_and_taken_away_on_a_data_folder(tmp_path: Path):
+    await prepare(tmp_path)
+    words = ("create", "shop", "webhook", "--set", "path=extra", "--set", "auth=none")
+    [made] = await run_apart(tmp_path, *words)
+    [tested] = await run_apart(tmp_path, "test", made["id"])
+    assert (tested["configuration_valid"], tested["errors"]) == (True, [])
+    [fired] = await run_apart(tmp_path, "fire", made["id"], "--payload", '{"n": 1}')
+    assert fired["run_id"].startswith("run_")
+    [figures] = await run_apart(tmp_path, "stats", made["id"])
+    assert (figures["total"], figures["successful"]) == (1, 1)
+    await run_apart(tmp_path, "change", made["id"], "--set", "path=moved")
+    [shown] = await run_apart(tmp_path, "show", made["id"])
+    assert shown["with"] == {"path": "moved", "auth": "none"}
+    await run_apart(tmp_path, "delete", made["id"])
+    assert [row["workflow"] for row in await run_apart(tmp_path, "list")] == ["shop"]
+
+
 async def run_apart(folder: Path, *words: str) -> list[dict[str, Any]]:
     """The command has a loop of its own, so it runs in a thread."""
     return await asyncio.to_thread(call, folder, *words)

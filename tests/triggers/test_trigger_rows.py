@@ -14,10 +14,12 @@ from flowforge.kit.ids import make_id
 from flowforge.kit.values import JsonObject
 from flowforge.triggers import event_rows, repository
 from flowforge.triggers.errors import HookPathTakenError
+from flowforge.triggers.lists import REQUESTS
 from flowforge.triggers.reading import read_figures
 from flowforge.triggers.recording import REQUESTS_KEPT, Recorder
 from flowforge.triggers.service import replace_triggers
 from flowforge.triggers.types import HeldEvent, RequestRecord
+from flowforge.web.lists import Asked
 
 WORKSPACE = "ws_" + "1" * 26
 WORKFLOW = "wf_" + "1" * 26
@@ -99,7 +101,7 @@ async def test_requests_are_counted_and_the_last_hundred_kept(database: Database
         assert row is not None
         figures = read_figures(row)
         assert (figures.total, figures.successful, figures.failed, figures.last_fired_at_ms) == (180, 177, 3, NOW_MS + 59)
-        assert len(await event_rows.list_requests(session, WORKSPACE, trigger_id, 200)) == REQUESTS_KEPT
+        assert len(await event_rows.list_requests(session, WORKSPACE, trigger_id, REQUESTS.read(Asked(200)))) == REQUESTS_KEPT
 
 
 async def test_an_event_is_held_once_for_a_delivery(database: Database):

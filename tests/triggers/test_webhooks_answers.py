@@ -5,6 +5,9 @@ from pathlib import Path
 import pytest
 from tests.triggers.hook_lab import HookLab, make_document, open_hook_lab, read_json
 
+from flowforge.kit.values import JsonObject
+from flowforge.triggers.hook_answers import make_own
+
 RESULT = "{path: ask, auth: none, respond: result}"
 STEP = "{path: ask, auth: none, respond: step}"
 SLOW = "steps:\n  - {id: pause, uses: flow.wait, with: {for: 1h}}\n"
@@ -68,7 +71,7 @@ async def test_d27_a_run_without_an_answer_is_answered_with_its_id(lab: HookLab)
     assert (answer.status_code, read_json(answer)["status"]) == (202, "completed")
 
 
-async def test_wh_38_a_page_runs_nothing_in_a_browser(lab: HookLab):
+async def test_wh_38_and_a14_a_page_runs_nothing_in_a_browser(lab: HookLab):
     page = "{headers: {Content-Type: text/html}, body: '<script>alert(1)</script>'}"
     await lab.publish(make_document("ask", STEP, respond(page)))
     answer = await lab.send("ask")
@@ -105,3 +108,18 @@ async def test_an_answer_cannot_redirect(lab: HookLab):
     await lab.publish(make_document("ask", STEP, respond("{status: 302, body: x}")))
     answer = await lab.send("ask")
     assert (answer.status_code, read_json(answer)["error"]["details"][0]["code"]) == (422, "status_invalid")
+
+
+def test_wh_38_also_an_answer_that_no_check_has_seen_brings_no_other_header():
+    """As the journal of an older version may hold it."""
+    given: JsonObject = {
+        "Set-Cookie": "a=b",
+        "Location": "https://evil.example",
+        "Content-Security-Policy": "none",
+        "X-A": "a\r\nb",
+        "X-B": "c",
+    }
+    answer = make_own({"status": 302, "headers": given, "body": "<script>"})
+    assert answer.status_code == 200
+    assert set(answer.headers) == {"content-security-policy", "content-type", "content-length", "x-b"}
+    assert answer.headers["content-security-policy"].startswith("sandbox; default-src 'none'")

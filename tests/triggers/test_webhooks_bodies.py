@@ -97,6 +97,16 @@ async def test_wh_24_expressions_in_a_body_are_data(lab: HookLab):
     assert await receive(lab, orjson.dumps(value)) == value
 
 
+async def test_a04_a_document_in_a_body_is_data(lab: HookLab):
+    document = {"flowforge": 1, "name": "theirs", "steps": [{"id": "stop", "uses": "flow.fail", "with": {"code": "theirs"}}]}
+    value = {"document": document, "workflow": "theirs", "version": "draft", "use_mocks": True}
+    answer = await lab.send("orders", orjson.dumps(value))
+    run_id = read_json(answer)["run_id"]
+    assert (await lab.finish(run_id)).status == "completed"
+    started = await lab.read_start(run_id)
+    assert (started["workflow"]["name"], started["trigger"]["body"]) == ("shop", value)
+
+
 async def test_wh_25_names_with_a_meaning_are_data(lab: HookLab):
     names = ["__proto__", "constructor", "trigger", "steps", "secrets", "$file", "$ref"]
     value = {name: {"x": 1} for name in names}

@@ -3,10 +3,14 @@
 import hashlib
 import hmac
 from base64 import b64decode, b64encode
+from typing import Any, cast
 
 import pytest
 from tests.triggers.hook_lab import SECRET, HookLab, make_document, read_code, read_json, sign
 
+from flowforge.kit.values import JsonValue
+from flowforge.language.triggers import TRIGGER_KINDS
+from flowforge.triggers import signatures
 from flowforge.triggers.errors import DeliveryIdError, SignatureError
 from flowforge.triggers.signatures import Sent, make_verifier
 
@@ -292,3 +296,54 @@ async def test_a_new_value_of_the_secret_holds_at_once(lab: HookLab):
     await lab.set_secret("SHOP", "changed")
     assert (await lab.send("orders", BODY)).status_code == 401
     assert (await lab.send("orders", BODY, **sign(BODY, "changed"))).status_code == 202
+
+
+def list_forms() -> dict[str, tuple[JsonValue, Sent]]:
+    """Each form with a secret, and a delivery that is proved by it."""
+    basic = b64encode(b"ann:open").decode()
+    return {
+        "hmac": ("s", sent(BODY, x_webhook_signature="sha256=" + hex_of("s", BODY))),
+        "github": ("s", sent(BODY, x_hub_signature_256="sha256=" + hex_of("s", BODY))),
+        "standard": (STANDARD_SECRET, sent(BODY, **standard(BODY, str(NOW_S)))),
+        "stripe": ("s", sent(BODY, stripe_signature=f"t={NOW_S},v1=" + hex_of("s", f"{NOW_S}.".encode() + BODY))),
+        "slack": (
+            "s",
+            sent(
+                BODY,
+                x_slack_request_timestamp=str(NOW_S),
+                x_slack_signature="v0=" + hex_of("s", f"v0:{NOW_S}:".encode() + BODY),
+            ),
+        ),
+        "bearer": ("token", sent(BODY, authorization="Bearer token")),
+        "basic": ({"user": "ann", "password": "open"}, sent(BODY, authorization=f"Basic {basic}")),
+        "api_key": ({"header": "x-key", "value": "k"}, sent(BODY, x_key="k")),
+    }
+
+
+def test_wh_26_what_is_secret_is_compared_in_constant_time_alone(monkeypatch: pytest.MonkeyPatch):
+    auth = cast("Any", TRIGGER_KINDS["webhook"].parameters.schema())["properties"]["auth"]["anyOf"]
+    assert auth[0]["enum"] == ["none"], "the ninth form has nothing to compare"
+    assert auth[1]["properties"].keys() == list_forms().keys()
+    compared: list[tuple[bytes, bytes]] = []
+    answers = {"is": False}
+
+    def compare(given: bytes, wanted: bytes) -> bool:
+        compared.append((given, wanted))
+        return answers["is"]
+
+    monkeypatch.setattr(signatures.hmac, "compare_digest", compare)
+    for form, (secret, delivery) in list_forms().items():
+        compared.clear()
+        answers["is"] = False
+        with pytest.raises(SignatureError):
+            make_verifier(form, secret)(delivery)
+        ((given, wanted),) = compared
+        assert given == wanted, f"{form}: a right proof is refused by the comparison and by nothing else"
+        answers["is"] = True
+        other: JsonValue = (
+            {name: "x-key" if name == "header" else "other" for name in secret} if isinstance(secret, dict) else "other"
+        )
+        make_verifier(form, other)(delivery)
+    compared.clear()
+    make_verifier("bearer", ["new", "old"])(list_forms()["bearer"][1])
+    assert [wanted for _, wanted in compared] == [b"new", b"old"], "it goes on after one that is equal"

@@ -17,8 +17,9 @@ async def find_uses(session: object, workspace_id: str, root: str, name: str) ->
     return [Use("wf_1", "orders", 3), Use("wf_1", "orders", None)]
 
 
-async def reencrypt_nothing(session: object, keyring: object) -> None:
+async def reencrypt_nothing(session: object, keyring: object) -> int:
     """There is nothing above the vault here."""
+    return 0
 
 
 @pytest.fixture
@@ -82,6 +83,16 @@ async def test_variables_are_listed_page_by_page(lab: WebLab):
             break
         cursor = f"&cursor={page['next_cursor']}"
     assert seen == [f"V{number}" for number in range(5)]
+    for query, names in {
+        "sort=-name&limit=2": ["V4", "V3"],
+        "where=name:in:V1,V3": ["V1", "V3"],
+        "q=v2": ["V2"],
+        "where=name:ne:V0&where=name:starts_with:v&limit=1": ["V1"],
+        "where=updated_at:lt:2020-01-01T00:00:00Z": [],
+    }.items():
+        assert [row["name"] for row in (await lab.client.get(f"/api/v1/variables?{query}")).json()["data"]] == names, query
+    refused = (await lab.client.get("/api/v1/variables?where=updated_at:lt:soon")).json()["error"]["details"][0]
+    assert refused["code"] == "where_invalid"
     assert (await lab.client.delete("/api/v1/variables/V1")).status_code == 204
     assert (await lab.client.delete("/api/v1/variables/V1")).status_code == 404
 

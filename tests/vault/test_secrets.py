@@ -5,7 +5,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from flowforge.kit.crashpoint import crash_hook
 from flowforge.kit.database.session import Database
 from flowforge.kit.keyring import Keyring, Place
-from flowforge.kit.masking import Masker
 from flowforge.vault import repository, service
 from flowforge.vault.errors import (
     KeysForeignError,
@@ -15,7 +14,6 @@ from flowforge.vault.errors import (
     VaultInputError,
 )
 from flowforge.vault.models import SecretRow
-from flowforge.vault.reader import VaultReader
 
 HERE, THERE = "ws_" + "0" * 26, "ws_" + "1" * 26
 OLD_KEY, NEW_KEY = bytes(range(32)), bytes(range(1, 33))
@@ -103,7 +101,7 @@ async def test_bad_value_is_refused_and_not_shown(session: AsyncSession, value: 
     assert "xxx" not in caught.value.message
 
 
-async def test_tok_43_ciphertext_moved_to_another_row_does_not_open(session: AsyncSession):
+async def test_tok_43_ciphertext_moved_to_another_row_does_not_open(session: AsyncSession, caplog: pytest.LogCaptureFixture):
     await put(session, "MINE", "canary-1")
     await put(session, "THEIRS", "canary-2", workspace_id=THERE)
     stolen = (await session.scalars(select(SecretRow.sealed).where(SecretRow.name == "THEIRS"))).one()
@@ -113,6 +111,7 @@ async def test_tok_43_ciphertext_moved_to_another_row_does_not_open(session: Asy
         await service.resolve_secrets(session, RING, HERE, ["MINE"])
     assert caught.value.code == "secret_unreadable"
     assert "canary" not in caught.value.message
+    assert "A secret does not open" in caplog.text
 
 
 async def test_tok_43_row_moved_to_another_workspace_does_not_open(session: AsyncSession):
@@ -199,15 +198,15 @@ async def test_f75_value_set_while_its_row_is_rewritten_is_kept(database: Databa
         assert (await service.resolve_secrets(session, ring, HERE, ["TOKEN"]))["TOKEN"].value == "canary-2"
 
 
-async def test_reader_gives_values_for_an_attempt_and_masks_them(database: Database):
-    masker = Masker()
-    reader = VaultReader(database.read, RING, masker)
+async def test_a_secret_is_given_to_the_hosts_that_it_is_bound_to(database: Database):
     async with database.write() as session:
         await put(session, "TOKEN", "canary-1", "a.example")
         await session.commit()
-    assert await reader.resolve_secrets(HERE, ["TOKEN"], "a.example:443") == {"TOKEN": "canary-1"}
-    assert masker.mask("said canary-1") == "said ***"
+    async with database.read() as session:
+        secret = (await service.resolve_secrets(session, RING, HERE, ["TOKEN"]))["TOKEN"]
+        with pytest.raises(SecretMissingError):
+            await service.resolve_secrets(session, RING, HERE, ["NONE"])
+    service.check_host(secret, "a.example:443")
+    assert secret.value == "canary-1"
     with pytest.raises(SecretHostMismatchError):
-        await reader.resolve_secrets(HERE, ["TOKEN"], "b.example")
-    with pytest.raises(SecretMissingError):
-        await reader.resolve_secrets(HERE, ["NONE"], None)
+        service.check_host(secret, "b.example")

@@ -18,9 +18,12 @@ from flowforge.engine.tables import outbox
 from flowforge.entrypoints.wiring import Toolbox
 from flowforge.kit.settings import Settings
 from flowforge.kit.values import JsonObject
+from flowforge.triggers.service import remove_triggers
+from flowforge.web.batches.types import BatchKinds
 from flowforge.web.callers import Caller, CredentialKind, Rights
 from flowforge.workflows.endpoints import ROUTERS
-from flowforge.workflows.ports import Compiler, Definitions, OnPublished, OpenRuns, RecentRuns
+from flowforge.workflows.ports import Compiler, Definitions, OnPublished, OnPurged, OpenRuns, RecentRuns
+from flowforge.workflows.transfer.batching import ImportKind
 from flowforge.workflows.types import RecentRun
 
 API = "/api/v1"
@@ -130,8 +133,10 @@ async def open_api_lab(folder: Path, kind: Kind = "sqlite") -> AsyncGenerator[Ap
         Compiler: get_toolbox(),
         Definitions: definitions,
         OnPublished: triggers,
+        OnPurged: remove_triggers,
         OpenRuns: runs,
         RecentRuns: runs,
+        BatchKinds: BatchKinds([ImportKind()]),
     }
     async with open_web_lab(folder, ROUTERS, kind=kind, ports=ports) as web:
         yield ApiLab(web, triggers, runs, definitions)

@@ -1,5 +1,7 @@
 """Documentation, graph and start form of a workflow."""
 
+import re
+
 import pytest
 from tests.workflows.api_lab import ApiLab, code_of, write_yaml
 
@@ -63,6 +65,18 @@ async def test_documentation_has_a_diagram_and_no_mark_of_its_own_from_the_docum
     assert 'subgraph on_failure ["If it fails"]' in text
     assert "| `items/fetch` | `http.request` |" in text
     assert "3 attempts" in text
+
+
+async def test_a14_documentation_holds_no_mark_and_no_link_that_a_document_brought(lab: ApiLab):
+    evil = "</script><img src=x onerror=alert(1)> [a](javascript:alert(1)) ![b](https://evil.example/c) ```"
+    document = write_yaml("order").replace("name: order\n", f"name: order\ntitle: '{evil}'\ndescription: '{evil}'\n")
+    assert (await lab.ask("POST", "/workflows", {"yaml": document})).status_code == 201
+    answer = await lab.ask("GET", "/workflows/order/docs")
+    before_diagram = answer.text.partition("```mermaid")[0]
+    assert "script" in before_diagram
+    assert not re.search(r"(?<!\\)[<\[\]`]", before_diagram.replace("`order`", ""))
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
 
 
 async def test_documentation_tells_which_version_it_is_of(lab: ApiLab):

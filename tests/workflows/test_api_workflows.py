@@ -5,13 +5,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 from tests.support.databases import Kind
 from tests.support.sessions import KINDS
 from tests.support.web_lab import ANONYMOUS, make_caller
 from tests.workflows.api_lab import ApiLab, code_of, make_project_caller, open_api_lab, write_yaml
 
 from flowforge.kit.clock import SystemClock
-from flowforge.kit.ids import IdSource
+from flowforge.kit.ids import DEFAULT_WORKSPACE_ID, IdSource, make_id
+from flowforge.kit.values import JsonObject, JsonValue
+from flowforge.triggers.event_rows import add_held, add_requests
+from flowforge.triggers.models import TriggerEventRow, TriggerRequestRow, TriggerRow
+from flowforge.triggers.repository import list_of_workflow
+from flowforge.triggers.schedule_models import ScheduleRow
+from flowforge.triggers.service import replace_triggers
+from flowforge.triggers.types import HeldEvent, RequestRecord
 from flowforge.web.callers import CredentialKind
 from flowforge.workflows.types import RecentRun
 
@@ -145,16 +153,24 @@ async def test_api_23_24_26_lists_refuse_what_they_do_not_know(lab: ApiLab, quer
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_api_25_search_is_literal(tmp_path: Path, kind: Kind):
+async def test_api_18_25_search_is_literal_and_titles_come_back_as_they_were_sent(tmp_path: Path, kind: Kind):
     async with open_api_lab(tmp_path, kind) as lab:
-        titles = {"a": "100% sure", "b": "under_score", "c": "back\\slash", "d": "it's", "e": 'a ") b', "f": "plain"}
+        titles = {
+            "a": "100% sure",
+            "b": "under_score",
+            "c": "back\\slash",
+            "d": "it's",
+            "e": 'a ") b',
+            "f": "plain \U0001f600 \U0001d54f",
+        }
         for name, title in titles.items():
             await lab.make(name)
             await lab.ask("PATCH", f"/workflows/{name}", {"title": title})
         for name, text in {"a": "%", "b": "_", "c": "\\", "d": "'", "e": '")', "f": "PLAIN"}.items():
             for parameters in ({"q": text}, {"where": f"title:contains:{text}"}):
                 answer = await lab.web.client.get("/api/v1/workflows", params=parameters)
-                assert [row["name"] for row in answer.json()["data"]] == [name], (text, parameters)
+                found = [(row["name"], row["title"]) for row in answer.json()["data"]]
+                assert found == [(name, titles[name])], (text, parameters)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -285,6 +301,7 @@ async def test_restoring_is_refused_while_another_has_the_name(lab: ApiLab):
 async def test_permanent_deletion_leaves_nothing_and_needs_more(tmp_path: Path, kind: Kind):
     async with open_api_lab(tmp_path, kind) as lab:
         made = await lab.publish("order")
+        await add_triggers(lab, made["id"])
         await lab.ask("POST", "/workflow-sets", {"name": "all", "workflows": ["order"]})
         lab.become(make_caller("workflow:read", "workflow:delete"))
         assert (await lab.ask("DELETE", "/workflows/order?permanent=true")).status_code == 403
@@ -293,6 +310,26 @@ async def test_permanent_deletion_leaves_nothing_and_needs_more(tmp_path: Path, 
         assert (await lab.ask("DELETE", f"/workflows/{made['id']}?permanent=true")).status_code == 204
         assert (await lab.ask("POST", f"/workflows/{made['id']}/restore")).status_code == 404
         assert (await lab.ask("GET", "/workflow-sets/all")).json()["workflows"] == []
+        async with lab.web.parts.database.read() as session:
+            for table in (TriggerRow, TriggerRequestRow, TriggerEventRow, ScheduleRow):
+                assert (await session.scalars(select(table))).all() == [], table.__tablename__
+
+
+async def add_triggers(lab: ApiLab, workflow_id: str) -> None:
+    """A schedule, and a webhook that was called and holds an event."""
+    with_: list[JsonObject] = [{"path": "in", "auth": "none"}, {"cron": "0 7 * * *"}]
+    triggers: list[JsonValue] = [
+        {"id": uses, "uses": uses, "with": value} for uses, value in zip(("webhook", "schedule"), with_, strict=True)
+    ]
+    async with lab.web.parts.database.write.begin() as session:
+        await replace_triggers(session, "user:x", DEFAULT_WORKSPACE_ID, workflow_id, "order", {"triggers": triggers}, 1)
+        rows = await list_of_workflow(session, DEFAULT_WORKSPACE_ID, workflow_id)
+        assert len(rows) == 2
+        for row in rows:
+            await add_held(
+                session, DEFAULT_WORKSPACE_ID, HeldEvent(make_id("evt"), row.id, DEFAULT_WORKSPACE_ID, 1, None, "", {})
+            )
+            await add_requests(session, [RequestRecord(row.id, DEFAULT_WORKSPACE_ID, 1, 202)])
 
 
 async def test_who_may_what(lab: ApiLab):

@@ -1,7 +1,8 @@
 """The one chain of an installation: numbered without gaps, its writers in line behind the lock of its head."""
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.dialects import mysql, postgresql, sqlite
@@ -30,34 +31,36 @@ async def find_head(session: AsyncSession) -> AuditHead | None:
     return await session.get(AuditHead, HEAD)
 
 
-async def append(session: AsyncSession, head: AuditHead, entry: Entry) -> Entry:
-    """Adds the row behind the locked head and gives it as it is stored. What the entry says of number and hash is not looked at."""
-    numbered = replace(entry, no=head.no + 1, hash="")
-    stored = replace(numbered, hash=chain_hash(head.hash, describe_entry(numbered)))
+async def append(session: AsyncSession, head: AuditHead, entries: Sequence[Entry]) -> None:
+    """Adds the rows behind the locked head. What the entries say of number and hash is not looked at."""
+    no, last_hash = head.no, head.hash
+    rows: list[dict[str, Any]] = []
+    for entry in entries:
+        numbered = replace(entry, no=no + 1, hash="")
+        no, last_hash = numbered.no, chain_hash(last_hash, describe_entry(numbered))
+        rows.append(_make_row(replace(numbered, hash=last_hash)))
+    await session.execute(insert(AuditRow), rows)
     await session.execute(
-        insert(AuditRow).values(
-            no=stored.no,
-            workspace_id=stored.workspace_id,
-            entity=stored.entity,
-            entity_id=stored.entity_id,
-            action=stored.action,
-            actor=stored.actor,
-            credential=stored.credential,
-            ip=write_json(stored.ip),
-            request_id=stored.request_id,
-            before=write_json(stored.before),
-            after=write_json(stored.after),
-            at=stored.at_ms,
-            hash=stored.hash,
-        )
+        update(AuditHead).where(AuditHead.id == HEAD).values(no=no, hash=last_hash).execution_options(synchronize_session=False)
     )
-    await session.execute(
-        update(AuditHead)
-        .where(AuditHead.id == HEAD)
-        .values(no=stored.no, hash=stored.hash)
-        .execution_options(synchronize_session=False)
-    )
-    return stored
+
+
+def _make_row(entry: Entry) -> dict[str, Any]:
+    return {
+        "no": entry.no,
+        "workspace_id": entry.workspace_id,
+        "entity": entry.entity,
+        "entity_id": entry.entity_id,
+        "action": entry.action,
+        "actor": entry.actor,
+        "credential": entry.credential,
+        "ip": write_json(entry.ip),
+        "request_id": entry.request_id,
+        "before": write_json(entry.before),
+        "after": write_json(entry.after),
+        "at": entry.at_ms,
+        "hash": entry.hash,
+    }
 
 
 async def _make_head(session: AsyncSession) -> None:

@@ -10,11 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from flowforge.audit import chain
 from flowforge.audit.canonical import encode_canonically
 from flowforge.audit.models import AuditCheckpoint
-from flowforge.audit.service import record_as
+from flowforge.audit.service import chain_records, record_as
 from flowforge.audit.types import SYSTEM_ACTOR, Author
 from flowforge.kit.signing import PublicKey, SigningKeys, decode_base64url, encode_base64url, make_public_key
 from flowforge.kit.values import JsonObject
 from flowforge.language.times import format_timestamp_ms
+from flowforge.web.selecting import Selection
 
 KEY_CHANGED: Final = "audit.key_changed"
 """The action of the row that begins the part of the chain which another key signs."""
@@ -68,6 +69,7 @@ async def make_checkpoint(session: AsyncSession, signing: SigningKeys, at_ms: in
     if is_other_key:
         note: JsonObject = {"key_id": signing.current.id}
         await record_as(session, Author(SYSTEM_ACTOR, at_ms=at_ms), KEY_CHANGED, "audit", signing.current.id, after=note)
+        await chain_records(session)
         head = await chain.lock_head(session)
     if head.no == 0:
         return None
@@ -100,10 +102,8 @@ async def list_checkpoints(session: AsyncSession, *, after: int = 0, limit: int 
     return (await session.scalars(query if limit is None else query.limit(limit))).all()
 
 
-async def list_newest(session: AsyncSession, before: int | None, limit: int) -> Sequence[AuditCheckpoint]:
-    """Those before a number, newest first."""
-    query = select(AuditCheckpoint).order_by(AuditCheckpoint.no.desc()).limit(limit)
-    return (await session.scalars(query if before is None else query.where(AuditCheckpoint.no < before))).all()
+async def select_checkpoints(session: AsyncSession, selection: Selection) -> Sequence[AuditCheckpoint]:
+    return (await session.scalars(selection.narrow(select(AuditCheckpoint)))).all()
 
 
 def read_checkpoint(row: AuditCheckpoint) -> Checkpoint:

@@ -1,72 +1,53 @@
 """The audit log over REST. What is of the whole chain needs `audit:verify`, and the first workspace, which is the installation's own."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from typing import Annotated, Final, Literal
 
 from fastapi import Query
-from sqlalchemy import ColumnElement
 from starlette.responses import Response, StreamingResponse
 
-from flowforge.audit import filters, repository
-from flowforge.audit.checkpoints import list_newest, read_checkpoint
+from flowforge.audit import repository
+from flowforge.audit.checkpoints import read_checkpoint, select_checkpoints
 from flowforge.audit.errors import AuditRowNotFoundError, AuditRowNumberError
 from flowforge.audit.exporting import Selection, export_lines, export_table, show_rows
+from flowforge.audit.filters import AUDIT, CHECKPOINTS
 from flowforge.audit.proving import verify_chain
 from flowforge.audit.schemas import AuditRowAnswer, CheckpointAnswer, VerdictAnswer
 from flowforge.kit.ids import DEFAULT_WORKSPACE_ID
 from flowforge.kit.signing import SigningKeys
-from flowforge.language.times import TimeFault, parse_timestamp_ms
 from flowforge.web.calls import CallIn
-from flowforge.web.errors import ParameterError
-from flowforge.web.lists import LIMIT_DEFAULT, Page, cut_page, mark_list, read_cursor, read_where
-from flowforge.web.queries import CursorIn, LimitIn, WhereIn
+from flowforge.web.lists import WHERE_MAX, Asked, Page
+from flowforge.web.queries import describe_where, make_asked
 from flowforge.web.routing import Router
 
 router = Router("audit", "/audit")
 ROUTERS: Final = (router,)
 
 _VERIFY: Final = "audit:verify"
-_FILTERS: Final = {
-    "action": ("eq", "in", "starts_with"),
-    "entity": ("eq", "in"),
-    "entity_id": ("eq", "in"),
-    "actor": ("eq", "in"),
-    "time": ("lt", "le", "gt", "ge"),
-}
 _NUMBER_DIGITS_MAX: Final = 18
 
+WhereIn = Annotated[list[str] | None, Query(description=describe_where(AUDIT.fields), max_length=WHERE_MAX)]
 FormatIn = Annotated[
     Literal["jsonl", "csv"], Query(description="jsonl: lines that `flowforge audit verify` takes; csv: a table for people.")
 ]
 
 
 @router.get("", "audit:read", summary="List what was done, newest first")
-async def list_audit_rows(
-    call: CallIn, limit: LimitIn = LIMIT_DEFAULT, cursor: CursorIn = None, where: WhereIn = None
-) -> Page[AuditRowAnswer]:
-    """`where`: action (eq in starts_with), entity, entity_id, actor (eq in), time (lt le gt ge).
-
-    Rows of the workspace; in the first workspace also those of the installation: people, roles, settings.
-    """
-    conditions = _read_filter(where)
-    mark = mark_list("audit", call.workspace_id, list(where or ()))
-    place = read_cursor(cursor, mark, (int,))
-    before = None if place is None else int(place[0])
+async def list_audit_rows(call: CallIn, asked: Annotated[Asked, make_asked(AUDIT)]) -> Page[AuditRowAnswer]:
+    """Rows of the workspace; in the first workspace also those of the installation: people, roles, settings."""
+    selection = AUDIT.read(asked, call.workspace_id)
     async with call.report() as session:
-        rows = await repository.list_newest_rows(session, call.workspace_id, conditions, before, limit + 1)
-        kept, following = cut_page(rows, limit, mark, lambda row: (row.no,))
+        kept, following = selection.cut(await repository.list_rows(session, call.workspace_id, selection))
         shown = await show_rows(session, call.parts.keyring, kept)
     return Page(data=[AuditRowAnswer.model_validate(row) for row in shown], next_cursor=following)
 
 
 @router.get("/checkpoints", "audit:read", summary="List checkpoints, newest first")
-async def list_audit_checkpoints(call: CallIn, limit: LimitIn = LIMIT_DEFAULT, cursor: CursorIn = None) -> Page[CheckpointAnswer]:
+async def list_audit_checkpoints(call: CallIn, asked: Annotated[Asked, make_asked(CHECKPOINTS)]) -> Page[CheckpointAnswer]:
     """Keep a copy of them elsewhere: against it a chain that was written anew as a whole is noticed too."""
-    mark = mark_list("audit_checkpoints")
-    place = read_cursor(cursor, mark, (int,))
+    selection = CHECKPOINTS.read(asked)
     async with call.report() as session:
-        rows = await list_newest(session, None if place is None else int(place[0]), limit + 1)
-    kept, following = cut_page(rows, limit, mark, lambda row: (row.no,))
+        kept, following = selection.cut(await select_checkpoints(session, selection))
     data = [CheckpointAnswer.model_validate(read_checkpoint(row).describe()) for row in kept]
     return Page(data=data, next_cursor=following)
 
@@ -84,7 +65,7 @@ async def export_audit(call: CallIn, format: FormatIn = "jsonl", where: WhereIn 
 
     Then `flowforge audit verify FILE --key JWK` proves it without us. Otherwise it is a part: rows that the caller may see, for reading.
     """
-    conditions = _read_filter(where)
+    conditions = AUDIT.read(Asked(where=tuple(where or ()))).conditions
     open_session = call.parts.database.read
     if format == "csv":
         selection = Selection(call.workspace_id, conditions)
@@ -119,23 +100,6 @@ async def get_audit_row(call: CallIn, no: str) -> AuditRowAnswer:
             raise AuditRowNotFoundError(int(no))
         (shown,) = await show_rows(session, call.parts.keyring, [row])
     return AuditRowAnswer.model_validate(shown)
-
-
-def _read_filter(where: Sequence[str] | None) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
-    for condition in read_where(where, _FILTERS):
-        if condition.field == "time":
-            conditions.append(filters.filter_time(condition.op, _read_time(condition.value)))
-        else:
-            conditions.append(filters.filter_text(condition.field, condition.op, condition.values))
-    return conditions
-
-
-def _read_time(text: str) -> int:
-    try:
-        return parse_timestamp_ms(text)
-    except TimeFault as fault:
-        raise ParameterError("where", fault.message, "where_invalid") from None
 
 
 def _stream(pieces: AsyncGenerator[bytes], media_type: str, name: str) -> Response:

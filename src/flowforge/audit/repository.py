@@ -7,16 +7,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from flowforge.audit.models import AuditRow
 from flowforge.kit.ids import DEFAULT_WORKSPACE_ID
+from flowforge.web.selecting import Selection
 
 
-async def list_newest_rows(
-    session: AsyncSession, workspace_id: str, conditions: Sequence[ColumnElement[bool]], before: int | None, limit: int
-) -> Sequence[AuditRow]:
-    """Newest first."""
-    query = select(AuditRow).where(_is_seen_in(workspace_id), *conditions)
-    if before is not None:
-        query = query.where(AuditRow.no < before)
-    return (await session.scalars(query.order_by(AuditRow.no.desc()).limit(limit))).all()
+async def list_rows(session: AsyncSession, workspace_id: str, selection: Selection) -> Sequence[AuditRow]:
+    query = select(AuditRow).where(_is_seen_in(workspace_id))
+    return (await session.scalars(selection.narrow(query))).all()
 
 
 async def find_row(session: AsyncSession, workspace_id: str, no: int) -> AuditRow | None:

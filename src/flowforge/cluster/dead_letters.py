@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from sqlalchemy import RowMapping, delete, select, update
+from sqlalchemy import RowMapping, and_, delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from flowforge.engine.tables import outbox, refused_messages
@@ -76,15 +76,22 @@ def parse_letter(text: str) -> LetterId | None:
     return LetterId(LetterKind(kind), int(number))
 
 
-async def list_dead_events(session: AsyncSession) -> list[DeadEvent]:
-    """The newest `LIST_MOST`, the last one to die first."""
-    query = select(outbox).where(outbox.c.dead_at > 0).order_by(outbox.c.dead_at.desc(), outbox.c.no.desc()).limit(LIST_MOST)
+async def list_dead_events(
+    session: AsyncSession, before: tuple[int, int] | None = None, limit: int = LIST_MOST
+) -> list[DeadEvent]:
+    """The last one to die first. `before`: those before one that died then (ms since 1970) and has this number."""
+    query = select(outbox).where(outbox.c.dead_at > 0).order_by(outbox.c.dead_at.desc(), outbox.c.no.desc()).limit(limit)
+    if before is not None:
+        dead_at, no = before
+        query = query.where(or_(outbox.c.dead_at < dead_at, and_(outbox.c.dead_at == dead_at, outbox.c.no < no)))
     return [_read_event(row) for row in (await session.execute(query)).mappings()]
 
 
-async def list_refused(session: AsyncSession) -> list[RefusedMessage]:
-    """The newest `LIST_MOST`, the last one first."""
-    query = select(refused_messages).order_by(refused_messages.c.no.desc()).limit(LIST_MOST)
+async def list_refused(session: AsyncSession, before: int | None = None, limit: int = LIST_MOST) -> list[RefusedMessage]:
+    """The last one first. `before`: those with smaller numbers."""
+    query = select(refused_messages).order_by(refused_messages.c.no.desc()).limit(limit)
+    if before is not None:
+        query = query.where(refused_messages.c.no < before)
     return [_read_message(row) for row in (await session.execute(query)).mappings()]
 
 

@@ -52,13 +52,14 @@ class DutyParts:
 
 @dataclass(frozen=True, slots=True)
 class DutySettings:
-    """As the settings of the same names; `keep_runs_ms` None: for ever. `step_timeout_ms`: of steps that set none."""
+    """As the settings of the same names; `keep_…_ms` None: for ever. `step_timeout_ms`: of steps that set none."""
 
     sweep_ms: int
     stuck_after_ms: int
     keep_outbox_ms: int
     keep_runs_ms: int | None
     step_timeout_ms: int
+    keep_logs_ms: int | None = None
 
 
 def list_duties(parts: DutyParts, settings: DutySettings) -> list[Duty]:
@@ -172,7 +173,7 @@ class _Deeds:
         return is_news
 
     async def prune_runs(self) -> bool:
-        """Finished runs after KEEP_RUNS, and values that nobody names. It has times of its own."""
+        """Finished runs after KEEP_RUNS, log lines after KEEP_LOGS, and values that nobody names. It has times of its own."""
         await self._retention.look(self._parts.clock.now_ms())
         return False
 

@@ -4,7 +4,7 @@ Plans: the queue is counted over its index (workspace_id, suspect, priority, due
 (queue, status, workspace_id, priority, at), what a worker holds over the indexes on `owner`; 100,000 rows take some tens of milliseconds.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -147,12 +147,6 @@ async def find_leader(session: AsyncSession, now_ms: int) -> int | None:
     """The number of the scheduler that leads; None where the lease is free."""
     query = select(leases.c.holder).where(leases.c.name == SCHEDULER_LEASE, leases.c.expires_at > now_ms)
     return await session.scalar(query)
-
-
-async def count_queued_jobs(session: AsyncSession) -> Mapping[str, int]:
-    """How many jobs wait, by queue."""
-    query = select(jobs.c.queue, func.count().label("rows")).where(jobs.c.status == _QUEUED).group_by(jobs.c.queue)
-    return {row["queue"]: row["rows"] for row in (await session.execute(query)).mappings()}
 
 
 async def list_jobs_of(session: AsyncSession, run_no: int) -> list[JobLine]:

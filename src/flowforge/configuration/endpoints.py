@@ -17,15 +17,26 @@ from flowforge.kit.values import JsonObject
 from flowforge.language.times import format_timestamp_ms
 from flowforge.web.bodies import Answer, Body, Prose
 from flowforge.web.calls import Call, CallIn
-from flowforge.web.conditions import IfMatchIn, quote_etag
+from flowforge.web.conditions import quote_etag
 from flowforge.web.errors import PreconditionFailedError, PreconditionRequiredError
 from flowforge.web.faults import read_faults
+from flowforge.web.headers import IfMatchIn
+from flowforge.web.lists import Asked, Page
+from flowforge.web.queries import make_asked
 from flowforge.web.routing import Router
+from flowforge.web.short_lists import ShortForm, short_flag, short_text
 
 settings: Final = Router("settings", "/settings")
 flags: Final = Router("settings", "/feature-flags")
 ROUTERS: Final[Sequence[Router]] = (settings, flags)
 
+FLAGS: Final = ShortForm(
+    "feature_flags",
+    filters={"name": short_text(lambda flag: flag.name), "enabled": short_flag(lambda flag: flag.is_enabled)},
+    sorts={"name": lambda flag: flag.name, "updated_at": lambda flag: (flag.updated_at_ms, flag.name)},
+    default="name",
+    search={"name": lambda flag: flag.name, "description": lambda flag: flag.description},
+)
 _CONDITIONS: Final = [PreconditionRequiredError, PreconditionFailedError]
 FlagNameIn = Annotated[str, Path(pattern=r"^[a-z][a-z0-9_.-]{0,62}$", examples=["new-inbox"])]
 
@@ -62,10 +73,6 @@ class FlagAnswer(Answer):
     updated_by: str
 
 
-class FlagsAnswer(Answer):
-    data: list[FlagAnswer]
-
-
 @settings.get("", "settings:read", summary="The settings that are changed at run time")
 async def read_settings(call: CallIn, response: Response) -> RuntimeSettings:
     async with call.read() as session:
@@ -95,9 +102,11 @@ async def set_cors(call: CallIn, response: Response, body: CorsBody, if_match: I
 
 
 @flags.get("", "settings:read", summary="All feature flags")
-async def list_flags(call: CallIn) -> FlagsAnswer:
+async def list_flags(call: CallIn, asked: Annotated[Asked, make_asked(FLAGS)]) -> Page[FlagAnswer]:
+    """By name."""
     async with call.read() as session:
-        return FlagsAnswer(data=[_show_flag(flag) for flag in await service.list_flags(session)])
+        kept, following = FLAGS.page(await service.list_flags(session), asked)
+    return Page(data=[_show_flag(flag) for flag in kept], next_cursor=following)
 
 
 @flags.get("/{name}", "settings:read", errors=[FlagNotFoundError], summary="A feature flag")

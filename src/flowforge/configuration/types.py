@@ -44,7 +44,7 @@ class OidcProvider(Body):
 
     name: Annotated[str, AfterValidator(_check_provider_name)] = Field(examples=["company"])
     title: Title = Field(examples=["Company account"])
-    issuer: Annotated[str, Field(max_length=500), AfterValidator(_check_issuer)] = Field(examples=["https://login.example.com"])
+    issuer: Annotated[str, Field(max_length=200), AfterValidator(_check_issuer)] = Field(examples=["https://login.example.com"])
     client_id: str = Field(min_length=1, max_length=400)
     client_secret_name: str | None = Field(default=None, pattern=r"^[A-Z][A-Z0-9_]{0,62}$")
 

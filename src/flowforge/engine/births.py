@@ -1,5 +1,6 @@
 """How runs are born: from a request or from a parent's step, as the store's `NewRun` with its first journal row."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -10,6 +11,7 @@ from flowforge.engine.events import PinnedVersion, RunStarted
 from flowforge.engine.machine.actions import read_key
 from flowforge.engine.machine.state import RunState
 from flowforge.engine.machine.work import StartChild
+from flowforge.engine.ports import LinkRun
 from flowforge.engine.store import NewRun, SlotScope
 from flowforge.kit.errors import Detail, NotInstalledError, ValidationError
 from flowforge.kit.telemetry.origins import find_origin, write_origin
@@ -20,6 +22,9 @@ from flowforge.language.inputs import validate_input
 from flowforge.operations.registry import Registry
 
 DEFAULT_PRIORITY: Final = 5
+_TEXT_MAX_CHARACTERS: Final = 200
+"""Of labels, subjects and keys of `concurrency`: as long as their columns are."""
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +84,12 @@ def make_root(
     run_id: str,
     at: int,
     owner: int | None = None,
+    link: LinkRun | None = None,
 ) -> Birth:
-    """A run that a person, a trigger or a program starts. `owner`: the worker that carries it on; None: it is queued."""
+    """A run that a person, a trigger or a program starts. `owner`: the worker that carries it on; None: it is queued.
+
+    `link` makes its `run.resume_url`.
+    """
     started: RunStarted = {
         "type": "run.started",
         "run": run_id,
@@ -95,6 +104,7 @@ def make_root(
         started["mocks"] = True
     if request.timeout_ms is not None and workflow.timeout_ms is None:
         started["timeout_ms"] = request.timeout_ms
+    _add_link(workflow, started, link)
     origin = write_origin(find_origin())
     if origin is not None:
         started["origin"] = origin
@@ -103,7 +113,12 @@ def make_root(
     )
 
 
-def make_child(parent_no: int, parent: RunState, priority: int, work: StartChild, at: int) -> NewRun:
+def _add_link(workflow: Workflow, started: RunStarted, link: LinkRun | None) -> None:
+    if workflow.reads_resume_url and link is not None:
+        started["resume_url"] = link(started["workspace"], started["run"])
+
+
+def make_child(parent_no: int, parent: RunState, priority: int, work: StartChild, at: int, link: LinkRun | None = None) -> NewRun:
     """A called run: born in the queue, in the commit of its parent's plan. Unique by parent, step and attempt."""
     depth = 1 if parent.parent is None else parent.parent["depth"] + 1
     trigger: JsonObject = {"kind": "call", "run": parent.run_id, "step": work.key}
@@ -122,6 +137,7 @@ def make_child(parent_no: int, parent: RunState, priority: int, work: StartChild
         started["mocks"] = True
     if "timeout_ms" in parent.started and work.workflow.timeout_ms is None:
         started["timeout_ms"] = parent.started["timeout_ms"]
+    _add_link(work.workflow, started, link)
     if "origin" in parent.started:
         started["origin"] = parent.started["origin"]
     facts = _Facts(work.run_no, at, priority, None, {}, None, parent_no, f"{work.key}#{work.attempt}")
@@ -207,7 +223,14 @@ def _evaluate_text(evaluate: Callable[[Context], JsonValue], context: Context, f
     """A text of the document's head; a start whose head cannot be evaluated is refused."""
     try:
         value = evaluate(context)
-        return value if isinstance(value, str) else read_key(value)
+        text = value if isinstance(value, str) else read_key(value)
     except ExpressionError as fault:
         message = f"`{field}` cannot be evaluated with this input: {fault}"
         raise ValidationError(message, [Detail(field, message, fault.code)]) from fault
+    if len(text) > _TEXT_MAX_CHARACTERS:
+        message = f"`{field}` gives {len(text)} characters with this input; at most {_TEXT_MAX_CHARACTERS} are allowed."
+        raise ValidationError(message, [Detail(field, message, "length")])
+    if _CONTROL.search(text):
+        message = f"`{field}` gives a text with line breaks or other control characters; runs are found by plain text."
+        raise ValidationError(message, [Detail(field, message, "control_char")])
+    return text

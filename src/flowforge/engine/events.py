@@ -66,6 +66,8 @@ class RunStarted(TypedDict):
     timeout_ms: NotRequired[int]
     """The installation's time-out for runs whose workflow sets none."""
     parent: NotRequired[ParentStep]
+    resume_url: NotRequired[str]
+    """Where the definition reads `run.resume_url`: the link, as it was made then. It stays the same, whichever key signs later."""
     origin: NotRequired[OriginFields]
     """Of the request that started the run, for logs and traces. Decides nothing."""
     fork: NotRequired[JsonObject]

@@ -71,6 +71,12 @@ class Run:
     def no(self) -> int:
         return self.new.no
 
+    def drop_logs(self, before_ms: int) -> int:
+        """Forgets lines from before that time; how many there were."""
+        kept = [line for line in self.logs if line.at >= before_ms]
+        dropped, self.logs = len(self.logs) - len(kept), kept
+        return dropped
+
 
 @dataclass(slots=True)
 class Slot:

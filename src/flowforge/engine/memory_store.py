@@ -131,9 +131,10 @@ class MemoryStore:
         with self._lock:
             return self._match(kept)
 
-    def match(self) -> int:
+    def match(self, number: int | None = None) -> int:
         with self._lock:
-            return sum(self._match(kept) for kept in self.tables.events if not kept.is_matched)
+            meant = [kept for kept in self.tables.events if (not kept.is_matched if number is None else kept.no == number)]
+            return sum(self._match(kept) for kept in meant)
 
     def look_back(self, run_no: int, wait: WaitRow) -> int:
         crashpoint("CP28b")
@@ -187,7 +188,7 @@ class MemoryStore:
             due_at, why = (None, None) if run.queued is None else (run.queued.due_at, run.queued.why)
             return Glance(run.status, run.end is not None, due_at, why)
 
-    def prune(self, before_ms: int, limit: int) -> Pruned:
+    def prune(self, before_ms: int, limit: int, logs_before_ms: int = 0) -> Pruned:
         crashpoint("CP24")
         with self._lock:
             oldest = self.now_ms() - EVENT_KEPT_MS
@@ -199,7 +200,8 @@ class MemoryStore:
                 del self.tables.runs[run.no]
                 self._jobs.forget(run.no)
             named = {blob: None for run in pruned for blob in sorted(run.blobs)}
-            return Pruned([run.new.id for run in pruned], self.find_unnamed([*named]))
+            logs = sum(run.drop_logs(logs_before_ms) for run in self.tables.runs.values())
+            return Pruned([run.new.id for run in pruned], self.find_unnamed([*named]), logs)
 
     def find_unnamed(self, blobs: Sequence[str]) -> Sequence[str]:
         with self._lock:
@@ -236,7 +238,10 @@ class MemoryStore:
             for run in self.tables.runs.values()
             if any(_is_meant(kept.event, run, wait) and wait.since <= kept.event.at for wait in run.waits.values())
         ]
-        return self._post([_as_mail(run_no, kept) for run_no in waiting]).count(Delivery.DELIVERED)
+        return sum(
+            answer in {Delivery.DELIVERED, Delivery.DUPLICATE}
+            for answer in self._post([_as_mail(run_no, kept) for run_no in waiting])
+        )
 
     def _answer(self, request: SlotRequest) -> SlotAnswer:
         run = self.tables.runs.get(request.run_no)

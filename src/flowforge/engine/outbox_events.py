@@ -1,7 +1,8 @@
 """What a turn tells the outside: the `run.*` events of docs/events.md, as rows for the outbox, in the commit of the turn itself.
 
 `runs/events.py` derives the same events, and those of steps, from the journal afterwards: id, seq and data are the same either way, so
-that who hears an event pushed and then reads on in the journal meets none twice. `seq` = journal row * 65,536 + place in the row.
+that who hears an event pushed and then reads on in the journal meets none twice. `seq` = journal row * 65,536 + place in the row: events
+have the place in which the row tells them, and those of steps that end without one stand behind them, but before the run's end.
 
 `step.*` is derived from the journal alone: it would write a row for each step, and nobody subscribes to steps of all runs. The one who
 first does adds the types to `_describe`.
@@ -19,6 +20,8 @@ from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.language.times import format_timestamp_ms
 
 PLACES_PER_ROW: Final = 65_536
+END_PLACE: Final = PLACES_PER_ROW - 1
+"""That of `run.finished`, which is the last event however many steps the run's end skips and cancels."""
 WAITS_TOLD_MAX: Final = 20
 """`run.waiting` names this many waits at most, the oldest; a run may have a hundred thousand."""
 
@@ -47,7 +50,8 @@ def list_outbox_events(state: RunState, events: Sequence[Event], at: int, *, row
             place += 1
         elif kind in _DESCRIBED and (described := _describe(event, state, at)) is not None:
             name, data, actor = described
-            told.append(_make(state.started, name, data, actor, at, row * PLACES_PER_ROW + place))
+            own_place = END_PLACE if kind == "run.finished" else place
+            told.append(_make(state.started, name, data, actor, at, row * PLACES_PER_ROW + own_place))
             place += 1
     if not was_waiting and not state.is_finished and is_waiting(state):
         data: JsonObject = {"waiting_for": [_describe_wait(state, key, wait) for key, wait in _first_waits(state)]}

@@ -1,6 +1,6 @@
 """What the engine asks of the floors above it, as ports; wired in entrypoints."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 from flowforge.engine.events import PinnedVersion
@@ -25,6 +25,10 @@ class Versions(Protocol):
             ConflictError: nothing is published, or the workflow is inactive or deprecated.
         """
         ...
+
+
+LinkRun = Callable[[str, str], str]
+"""Makes the link by which anybody who has it lets a run go on, from the ids of its workspace and its own (`run.resume_url`)."""
 
 
 class Doorbell(Protocol):

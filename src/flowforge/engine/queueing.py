@@ -15,6 +15,9 @@ AGING_MS: Final = 60_000
 """A run rises by one priority for each of these that it is overdue, so that the low ones are reached at last."""
 CLAIM_MOST: Final = 500
 """Runs of one claim."""
+LOGS_PRUNED_MAX: Final = 10_000
+"""Log lines that one look deletes at most; where there were so many, the next look comes at once."""
+LOGS_BATCH: Final = 2_000
 EVENT_KEPT_MS: Final = 24 * 60 * 60 * 1000
 """How far back a wait may look for named events."""
 JOBS_LOST_AT_ONCE: Final = 500

@@ -364,10 +364,11 @@ class Expired:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """Ids of the runs that are gone, and of the objects that no run names any more."""
+    """Ids of the runs that are gone, and of the objects that no run names any more; how many log lines are gone."""
 
     runs: Sequence[str]
     blobs: Sequence[str]
+    logs: int = 0
 
 
 class Store(Protocol):
@@ -440,8 +441,8 @@ class Store(Protocol):
         """Stores a named event, then (own transaction) delivers it to the runs that wait for it. Returns how many it reached."""
         ...
 
-    def match(self) -> int:
-        """Delivers events whose publisher died before it had. For sweeps. Returns how many runs they reached."""
+    def match(self, number: int | None = None) -> int:
+        """Delivers the event of this number; None: each whose publisher died before it had (for sweeps). Returns how many runs have it."""
         ...
 
     def look_back(self, run_no: int, wait: WaitRow) -> int:
@@ -483,10 +484,9 @@ class Store(Protocol):
         """Where a run stands; None if unknown."""
         ...
 
-    def prune(self, before_ms: int, limit: int) -> Pruned:
-        """Deletes at most `limit` runs that finished before that time, and named events older than a day.
-
-        Several transactions; a run goes as a whole in one of them.
+    def prune(self, before_ms: int, limit: int, logs_before_ms: int = 0) -> Pruned:
+        """Deletes at most `limit` runs that finished before that time, in several transactions, each run as a whole in one; named
+        events older than a day; and, up to a limit of its own, older log lines.
         """
         ...
 

@@ -1,10 +1,15 @@
 """What the engine asks of the floors above it, answered by the domains."""
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from flowforge.engine.events import PinnedVersion
 from flowforge.entrypoints.wiring import Installation
 from flowforge.kit.values import JsonObject
+
+if TYPE_CHECKING:
+    from flowforge.kit.signing import SigningKeys
 
 
 class VaultPort:
@@ -33,6 +38,26 @@ class VaultPort:
 
         async with self._installation.database.read() as session:
             return await read_variables(session, workspace_id, names)
+
+
+class LinkPort:
+    """`engine.ports.LinkRun`: signed like all links that let a run go on."""
+
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
+
+    def __call__(self, workspace_id: str, run_id: str) -> str:
+        # Few definitions read a link; signing brings the cryptography with it.
+        from flowforge.runs.resuming import make_run_token, make_url
+
+        return make_url(self._installation.settings.public_url, make_run_token(self._signing, workspace_id, run_id))
+
+    @cached_property
+    def _signing(self) -> "SigningKeys":
+        # As above.
+        from flowforge.kit.signing import open_signing
+
+        return open_signing(self._installation.settings, self._installation.folder)
 
 
 class VersionsPort:

@@ -14,6 +14,8 @@ from flowforge.cluster.health import HealthPages, Stage
 from flowforge.cluster.health_checks import check_clock, check_database, check_objects
 from flowforge.cluster.health_server import serve_pages
 from flowforge.engine.store import WorkerFacts
+from flowforge.entrypoints.log_export import export_logs
+from flowforge.entrypoints.plain_links import warn_of_plain_links
 from flowforge.entrypoints.wiring import Installation, open_installation
 from flowforge.kit.clock import SystemClock
 from flowforge.kit.database.errors import DatabaseBusyError, DatabaseLockedError, DatabaseUnreachableError
@@ -110,13 +112,14 @@ async def open_role(settings: Settings, name: str, stop: asyncio.Event) -> Async
     """Logs to standard error and serves health pages, which say that the process starts, until it has opened what it needs.
 
     Raises:
-        ValidationError: HOST and HEALTH_PORT cannot be listened on.
+        ValidationError: HOST and HEALTH_PORT cannot be listened on, or the URL of a database cannot be used.
     """
     metrics, masker = Metrics(), Masker()
     token = None if settings.metrics_token is None else settings.metrics_token.get_secret_value()
     pages = HealthPages([], metrics, clock=SystemClock(), version=__version__, metrics_token=token)
     with log_to_stderr(settings, masker) as log:
         log.describe_process = lambda: {"role": name}
+        warn_of_plain_links(settings)
         async with serve_pages(pages, settings.host, settings.health_port) as address:
             yield Role(settings, metrics, pages, address, log, masker, stop)
 
@@ -130,7 +133,10 @@ def log_to_stderr(settings: Settings, masker: Masker) -> Generator[LogPipe]:
             masker.add(secret.get_secret_value())
             masker.add(unquote(urlsplit(secret.get_secret_value()).password or ""))
     is_console = settings.log_format is LogFormat.CONSOLE
-    with start_logging(StreamOutput(), level=settings.log_level.value, masker=masker, is_console=is_console) as pipe:
+    with (
+        start_logging(StreamOutput(), level=settings.log_level.value, masker=masker, is_console=is_console) as pipe,
+        export_logs(settings, masker, lambda: pipe.describe_process()),  # noqa: PLW0108 (the role sets it afterwards)
+    ):
         yield pipe
 
 

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Collection
 
 from flowforge.engine.ports import RUN_QUEUE
-from flowforge.engine.store import NewEvent
 from flowforge.entrypoints.wiring import Installation
 
 
@@ -31,8 +30,8 @@ class InstallationGround:
 
         return probe_broker(url.get_secret_value())
 
-    async def publish(self, event: NewEvent) -> int:
-        reached = await asyncio.to_thread(self._installation.store.publish, event)
+    async def deliver_event(self, number: int) -> int:
+        reached = await asyncio.to_thread(self._installation.store.match, number)
         if reached:
             self._installation.doorbell.ring(RUN_QUEUE, 0, 0)
         return reached

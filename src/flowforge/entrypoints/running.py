@@ -14,7 +14,8 @@ from flowforge.engine.executor import Engine, EngineParts, EngineSettings
 from flowforge.engine.ports import RUN_QUEUE
 from flowforge.engine.store import WorkerFacts
 from flowforge.entrypoints.heavy import HEAVY_LOADER, describe_services
-from flowforge.entrypoints.ports import VaultPort, VersionsPort
+from flowforge.entrypoints.log_export import export_logs
+from flowforge.entrypoints.ports import LinkPort, VaultPort, VersionsPort
 from flowforge.entrypoints.services import Services
 from flowforge.entrypoints.wiring import Installation
 from flowforge.kit.masking import Masker
@@ -82,6 +83,7 @@ async def open_engine(
         heavy_loader=HEAVY_LOADER,
         heavy_services=describe_services(installation),
         doorbell=installation.doorbell,
+        link=LinkPort(installation),
         on_outbox=_ignore if part is None else part.on_outbox,
         may_commit_inline=part.may_commit_inline if isinstance(part, ServerPart) else _always,
     )
@@ -136,7 +138,9 @@ def tune_interpreter() -> None:
     The collector would walk every live run again and again: rare collections raise the throughput by a third. A thread that holds the
     interpreter for 5 ms makes the writer thread wait as long at each of its statements: 0.5 ms ends that convoy.
     """
-    gc.freeze()
+    if gc.get_freeze_count() == 0:
+        # Once: what a later engine found would be mostly garbage of the one before.
+        gc.freeze()
     gc.set_threshold(50_000, 20, 20)
     sys.setswitchinterval(0.0005)
 
@@ -153,6 +157,7 @@ def _engine_settings(settings: Settings, name: str, *, takes_all: bool) -> Engin
         history_events_max=settings.history_max,
         history_events_warn=settings.history_warn,
         keep_runs_ms=settings.keep_runs_ms or None,
+        keep_logs_ms=settings.keep_logs_ms or None,
         limits=settings.limits,
     )
 
@@ -163,5 +168,8 @@ def log_to_folder(installation: Installation, masker: Masker) -> Generator[None]
     settings = installation.settings
     output = FileOutput(installation.folder.logs / LOG_NAME)
     is_console = settings.log_format is LogFormat.CONSOLE
-    with start_logging(output, level=settings.log_level.value, masker=masker, is_console=is_console):
+    with (
+        start_logging(output, level=settings.log_level.value, masker=masker, is_console=is_console),
+        export_logs(settings, masker),
+    ):
         yield

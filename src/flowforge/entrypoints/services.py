@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol, cast
 
 from flowforge.entrypoints.wiring import Installation
+from flowforge.kit.clock import SystemClock
 from flowforge.kit.egress import EgressClient, EgressPolicy, HostLimits
 
 
@@ -26,6 +27,7 @@ class Services(Mapping[type, object]):
             "FileRoots": self._make_file_roots,
             "Mailer": self._make_mailer,
             "ObjectStore": lambda: installation.objects,
+            "ResultCache": self._make_result_cache,
             "SandboxPool": self._make_sandbox_pool,
             "TokenCache": self._make_token_cache,
         }
@@ -48,8 +50,8 @@ class Services(Mapping[type, object]):
 
     async def aclose(self) -> None:
         """Ends connections and processes."""
-        for name in ("EgressTunnel", "SandboxPool", "EgressClient"):
-            if name in self._made:
+        for name in ("EgressTunnel", "SandboxPool", "EgressClient", "ResultCache"):
+            if hasattr(self._made.get(name), "aclose"):
                 await cast("_Closable", self._made.pop(name)).aclose()
 
     def _find(self, name: str) -> object:
@@ -93,6 +95,22 @@ class Services(Mapping[type, object]):
         from flowforge.kit.sandbox.pool import SandboxPool
 
         return SandboxPool(self._installation.settings.limits)
+
+    def _make_result_cache(self) -> object:
+        # Only where an operation keeps results; the package of Redis for a cluster only.
+        from flowforge.entrypoints.publishing import find_redis_address
+
+        installation = self._installation
+        address = find_redis_address(installation.settings)
+        if address is None:
+            return installation.results
+        # As above.
+        from flowforge.kit.bus.redis_connection import RedisClients
+        from flowforge.kit.caching.in_redis import RedisCache
+        from flowforge.kit.signing import open_signing
+
+        secret = open_signing(installation.settings, installation.folder).derive("result cache")
+        return RedisCache(RedisClients(address), secret, SystemClock())
 
     def _make_token_cache(self) -> object:
         # Only where an API wants OAuth tokens.

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from flowforge.engine.executor.liveness import WorkerLocks
     from flowforge.engine.ports import Doorbell
     from flowforge.engine.store import Store
+    from flowforge.kit.caching import MemoryCache
     from flowforge.kit.database.session import Database
     from flowforge.kit.keyring import Keyring
     from flowforge.kit.objects import ObjectStore
@@ -143,6 +144,14 @@ class Installation(Toolbox):
 
         url = self.settings.object_store_url
         return ObjectStore(self.folder.files if url is None else open_shelf(url.get_secret_value()), self.ids)
+
+    @cached_property
+    def results(self) -> "MemoryCache":
+        """Results of operations that are used again in this process."""
+        # For who calls an operation that keeps its results.
+        from flowforge.kit.caching import MemoryCache
+
+        return MemoryCache(self.clock)
 
     @cached_property
     def worker_locks(self) -> "WorkerLocks":

@@ -15,12 +15,13 @@ from flowforge.files import service, uploads
 from flowforge.files.errors import (
     DigestMismatchError,
     FileNotFoundHereError,
+    LinkLifeError,
     RangeError,
     UploadIncompleteError,
     UploadNotFoundError,
     UploadOffsetError,
 )
-from flowforge.files.links import FileLinks
+from flowforge.files.links import FileLinks, read_link_life
 from flowforge.files.models import FileRow, UploadRow
 from flowforge.kit.objects import ObjectStore
 from flowforge.kit.objects.values import clean_media_type, clean_name
@@ -44,7 +45,7 @@ _SANDBOX: Final = "sandbox; default-src 'none'"
 
 FileIdIn = Annotated[str, Path(max_length=100, examples=["file_01jz5c2q8hm7k3v9x4e6t0w1yb"])]
 UploadIdIn = Annotated[str, Path(max_length=100, examples=["upl_01jz5c2q8hm7k3v9x4e6t0w1yb"])]
-RangeIn = Annotated[str | None, Header(max_length=200, description="One range: `bytes=0-1023`.")]
+RangeIn = Annotated[str | None, Header(description="One range: `bytes=0-1023`.")]
 OffsetIn = Annotated[int, Header(ge=0, description="Where in the file the piece begins: what was received so far.")]
 
 
@@ -61,8 +62,8 @@ class FileAnswer(Answer):
 
 
 class FileLinkBody(Body):
-    expires_in: int = Field(
-        default=3_600, ge=60, le=7 * 86_400, description="Seconds for which whoever has the link can fetch the file."
+    expires_in: str = Field(
+        default="1h", max_length=40, description="How long whoever has the link can fetch the file: 1m to 7d.", examples=["1h"]
     )
 
 
@@ -151,14 +152,18 @@ async def fetch_file(call: CallIn, file_id: FileIdIn, range: RangeIn = None) -> 
     return await _send(call, call.workspace_id, file_id, range)
 
 
-@files.post("/{file_id}/link", "file:write", status=201, errors=[FileNotFoundHereError], summary="Lend a file by a link")
-async def lend_file(call: CallIn, file_id: FileIdIn, body: FileLinkBody) -> FileLinkAnswer:
+@files.post(
+    "/{file_id}/link", "file:write", status=201, errors=[FileNotFoundHereError, LinkLifeError], summary="Lend a file by a link"
+)
+async def lend_file(call: CallIn, response: Response, file_id: FileIdIn, body: FileLinkBody) -> FileLinkAnswer:
+    life_ms = read_link_life(body.expires_in)
     async with call.change() as session:
         await service.get_file(session, call.workspace_id, file_id)
         await record(session, call, "file.lent", "file", file_id, after={"expires_in": body.expires_in})
-    expires_at_ms = call.now_ms + body.expires_in * 1_000
+    expires_at_ms = call.now_ms + life_ms
     token = call.port(FileLinks).make(call.workspace_id, file_id, expires_at_ms)
     url = f"{call.parts.settings.public_url or ''}/api/v1/files/links/{token}"
+    response.headers["location"] = url
     return FileLinkAnswer(url=url, expires_at=format_timestamp_ms(expires_at_ms))
 
 
@@ -222,13 +227,14 @@ async def send_piece(
     errors=[UploadNotFoundError, UploadIncompleteError, DigestMismatchError],
     summary="Make one file of the pieces",
 )
-async def complete_upload(call: CallIn, upload_id: UploadIdIn, body: CompletionBody) -> FileAnswer:
+async def complete_upload(call: CallIn, response: Response, upload_id: UploadIdIn, body: CompletionBody) -> FileAnswer:
     """Called again it gives the same file."""
     async with call.read() as session:
         upload = await uploads.get_upload(session, call.workspace_id, upload_id)
         arrived = await uploads.list_pieces(session, upload.id)
         known = None if upload.file_id is None else await service.get_file(session, call.workspace_id, upload.file_id)
     if known is not None:
+        response.headers["location"] = f"/api/v1/files/{known.id}"
         return _show(known)
     objects = call.port(ObjectStore)
     joined = await uploads.join_pieces(objects, upload, arrived, body.sha256)
@@ -236,6 +242,7 @@ async def complete_upload(call: CallIn, upload_id: UploadIdIn, body: CompletionB
         row = await uploads.finish_upload(session, call.actor, upload, joined, at_ms=call.now_ms)
     if row.id != joined.id:
         await asyncio.to_thread(objects.delete, joined.id)
+    response.headers["location"] = f"/api/v1/files/{row.id}"
     return _show(row)
 
 

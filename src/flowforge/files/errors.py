@@ -46,6 +46,14 @@ class DigestMismatchError(ValidationError):
         super().__init__(message, [Detail("sha256", message, "sha256_mismatch")])
 
 
+class LinkLifeError(ValidationError):
+    """A link cannot be good for so long, or for so short a time."""
+
+    def __init__(self) -> None:
+        message = "How long the link is good is written like 1h: from 1m to 7d."
+        super().__init__(message, [Detail("expires_in", message, "expires_in")])
+
+
 class RangeError(RequestError):
     """A range outside of the file, or more than one."""
 

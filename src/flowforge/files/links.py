@@ -2,14 +2,30 @@
 
 import hashlib
 import hmac
-from base64 import urlsafe_b64decode
-from binascii import Error as Base64Error
 from typing import Final
 
-from flowforge.files.errors import FileNotFoundHereError
-from flowforge.kit.signing import encode_base64url
+from flowforge.files.errors import FileNotFoundHereError, LinkLifeError
+from flowforge.kit.signing import decode_base64url, encode_base64url
+from flowforge.kit.units import parse_duration
 
 _SEPARATOR: Final = "."
+_LIFE_MIN_MS: Final = 60_000
+_LIFE_MAX_MS: Final = 7 * 86_400_000
+
+
+def read_link_life(text: str) -> int:
+    """Milliseconds that a link is good for.
+
+    Raises:
+        LinkLifeError: it is no length of time from a minute to a week.
+    """
+    try:
+        life_ms = parse_duration(text)
+    except ValueError:
+        life_ms = 0
+    if not _LIFE_MIN_MS <= life_ms <= _LIFE_MAX_MS:
+        raise LinkLifeError
+    return life_ms
 
 
 class FileLinks:
@@ -30,11 +46,11 @@ class FileLinks:
             FileNotFoundHereError: it is none of ours, or its time is over: nothing says which.
         """
         try:
-            data = urlsafe_b64decode(token + "=" * (-len(token) % 4))
+            data = decode_base64url(token)
             told, signature = data[:-32], data[-32:]
             workspace_id, file_id, expires_at = told.decode().split(_SEPARATOR)
             is_good = hmac.compare_digest(signature, self._sign(told)) and now_ms < int(expires_at)
-        except (Base64Error, UnicodeError, ValueError):
+        except ValueError:
             is_good, workspace_id, file_id = False, "", ""
         if not is_good:
             raise FileNotFoundHereError("of this link")

@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import binascii
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import BinaryIO, Final
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -16,6 +16,7 @@ from flowforge.kit.ids import is_id
 from flowforge.kit.objects import ObjectStore
 from flowforge.kit.objects.values import FILE_KEY, FILE_PREFIX, FileValue
 from flowforge.kit.values import JsonObject, JsonValue
+from flowforge.language.faults import format_path
 from flowforge.web.errors import PayloadTooLargeError
 
 __all__ = [
@@ -25,12 +26,14 @@ __all__ = [
     "find_size",
     "get_file",
     "keep_file",
-    "list_file_ids",
+    "may_name_files",
     "store_stream",
     "take_in",
 ]
 
 _PIECE_BYTES: Final = 2**20
+_UNKNOWN_MAX: Final = 20
+"""So many files that are not there are told of."""
 
 
 async def store_stream(objects: ObjectStore, source: BinaryIO, *, name: str, media_type: str, most_bytes: int) -> FileValue:
@@ -110,25 +113,30 @@ async def find_size(objects: ObjectStore, file_id: str) -> int:
     return await asyncio.to_thread(measure)
 
 
-def list_file_ids(value: JsonValue) -> list[str]:
-    """The ids of all files that a value names, each once, in the order of the value."""
-    return list(dict.fromkeys(str(facts["id"]) for facts in _list_facts(value) if "id" in facts))
+def may_name_files(data: bytes) -> bool:
+    """Whether a JSON text may hold a file value. A look at its bytes, so that most values need not be walked."""
+    return b"$file" in data or b"\\u" in data
 
 
-async def check_files(session: AsyncSession, workspace_id: str, value: JsonValue) -> None:
-    """Whoever hands in a file must be able to read it.
+async def check_files(session: AsyncSession, workspace_id: str, value: JsonValue, *field: str) -> None:
+    """Whoever hands in a file must be able to read it. `field`: where the value stands.
 
     Raises:
-        ValidationError: a file is named (`$file.id`) that is not of the workspace; code `file_unknown`, as for one that does not exist.
+        ValidationError: files are named (`$file.id`) that are not of the workspace; code `file_unknown`, as for those that do not exist.
     """
-    wanted = list_file_ids(value)
-    if not wanted:
+    named = list(_list_named(value, field))
+    if not named:
         return
-    known = await repository.list_known_files(session, workspace_id, wanted)
-    unknown = [file_id for file_id in wanted if file_id not in known]
+    known = await repository.list_known_files(session, workspace_id, [file_id for _, file_id in named])
+    unknown = [
+        Detail(format_path(path), _tell_unknown(file_id), "file_unknown") for path, file_id in named if file_id not in known
+    ]
     if unknown:
-        message = f"There is no file {unknown[0][:80]!r} here."
-        raise ValidationError(message, [Detail("", message, "file_unknown")])
+        raise ValidationError(unknown[0].message, unknown[:_UNKNOWN_MAX])
+
+
+def _tell_unknown(file_id: str) -> str:
+    return f"There is no file {file_id[:80]!r} here; send it with POST /files, and name the id that this gives."
 
 
 async def take_in(objects: ObjectStore, value: JsonValue, *, most_bytes: int) -> tuple[JsonValue, list[FileValue]]:
@@ -166,16 +174,14 @@ async def _store_text(objects: ObjectStore, facts: JsonObject, most_bytes: int) 
     return await asyncio.to_thread(lambda: objects.put(data, name=name, media_type=media_type))
 
 
-def _list_facts(value: JsonValue) -> Iterator[JsonObject]:
+def _list_named(value: JsonValue, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Place and id of each file."""
     if isinstance(value, dict):
         facts = value.get(FILE_KEY)
-        if len(value) == 1 and isinstance(facts, dict):
-            yield facts
-        yield from _list_all(value.values())
+        if len(value) == 1 and isinstance(facts, dict) and "id" in facts:
+            yield path, str(facts["id"])
+        for name, item in value.items():
+            yield from _list_named(item, (*path, name))
     elif isinstance(value, list):
-        yield from _list_all(value)
-
-
-def _list_all(values: Iterable[JsonValue]) -> Iterator[JsonObject]:
-    for value in values:
-        yield from _list_facts(value)
+        for place, item in enumerate(value):
+            yield from _list_named(item, (*path, place))

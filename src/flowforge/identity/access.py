@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -20,6 +20,8 @@ from flowforge.identity.models_roles import (
 from flowforge.identity.permissions import is_of_installation
 from flowforge.identity.rights import read_permissions, read_role
 from flowforge.identity.scopes import Scope
+
+_PEOPLE_AT_ONCE: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,23 +77,30 @@ async def explain_access(session: AsyncSession, user_id: str, permission: str, p
     return _judge(person, permission, reasons, override)
 
 
-async def find_who_can(session: AsyncSession, permission: str, place: Scope) -> list[Reason]:
-    """What lets people do it, of everybody who may. By person, the one who came first at first."""
+async def find_who_can(
+    session: AsyncSession, permission: str, place: Scope, *, after_id: str = "", limit: int | None = None
+) -> list[Sequence[Reason]]:
+    """What lets people do it, person by person, those who came first at first: of those behind `after_id`, and one more than `limit`.
+
+    `limit` None: all.
+    """
     given = await _list_given(session, permission, place)
     members = await _list_members(session, [one.principal for one in given if one.principal.startswith("grp_")])
     overrides = {row.user_id: row for row in await session.scalars(select(OverrideRow))}
     allowed = {user for user, row in overrides.items() if permission in read_permissions(row.allow)}
     wanted = {one.principal for one in given} | {user for user, _ in members} | allowed
-    people = await session.scalars(
-        select(UserRow).where(UserRow.id.in_(wanted), UserRow.deleted_at == NOT_DELETED_MS).order_by(UserRow.id)
-    )
-    found: list[Reason] = []
-    for row in people:
-        person = _show(row)
-        by_id = {group.id: group for user, group in members if user == person.id}
-        reasons = [_explain_role(person, one, by_id.get(one.principal)) for one in given if one.principal in {person.id, *by_id}]
-        verdict = _judge(person, permission, reasons, overrides.get(person.id))
-        found += verdict.because if verdict.is_allowed else ()
+    ids, found = sorted(user_id for user_id in wanted if user_id > after_id), list[Sequence[Reason]]()
+    for start in range(0, len(ids), _PEOPLE_AT_ONCE):
+        some = UserRow.id.in_(ids[start : start + _PEOPLE_AT_ONCE])
+        query = select(UserRow).where(some, UserRow.deleted_at == NOT_DELETED_MS).order_by(UserRow.id)
+        for person in map(_show, await session.scalars(query)):
+            by_id = {group.id: group for user, group in members if user == person.id}
+            roles = [one for one in given if one.principal in {person.id, *by_id}]
+            reasons = [_explain_role(person, one, by_id.get(one.principal)) for one in roles]
+            verdict = _judge(person, permission, reasons, overrides.get(person.id))
+            found += [verdict.because] if verdict.is_allowed else ()
+        if limit is not None and len(found) > limit:
+            return found[: limit + 1]
     return found
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from flowforge.identity.access_tokens import AccessTokens
 from flowforge.identity.basic import BasicSignIn
@@ -12,6 +12,7 @@ from flowforge.identity.letters import LetterCarrier
 from flowforge.identity.links import forget_links
 from flowforge.identity.passwords import PasswordHasher
 from flowforge.identity.recognizing import ProviderTokens, Recognizer
+from flowforge.identity.session_contents import DatabaseContents, SessionContents
 from flowforge.identity.sessions import forget_sessions
 from flowforge.identity.throttling import forget_failures
 from flowforge.kit.clock import Clock
@@ -20,6 +21,9 @@ from flowforge.kit.keyring import Keyring
 from flowforge.kit.mail.mailer import Mailer
 from flowforge.kit.settings import Settings
 from flowforge.kit.signing import SigningKeys
+
+if TYPE_CHECKING:
+    from flowforge.kit.bus.redis_connection import RedisClients
 
 CLEAN_EVERY_S: Final = 3_600
 _LINKS_KEPT_MS: Final = 86_400_000
@@ -54,7 +58,10 @@ class Accounts:
 
 @dataclass(frozen=True, slots=True)
 class AccountParts:
-    """What accounts stand on. `providers`: None where no provider's tokens are taken."""
+    """What accounts stand on. `providers`: None where no provider's tokens are taken.
+
+    `redis`: where browsers' sessions are kept; None: in the database.
+    """
 
     settings: Settings
     database: Database
@@ -63,21 +70,34 @@ class AccountParts:
     signing: SigningKeys
     mailer: Mailer
     providers: ProviderTokens | None = None
+    redis: "RedisClients | None" = None
 
 
 def make_accounts(parts: AccountParts) -> Accounts:
     """Wired together; nothing is connected to yet."""
     settings, database, clock = parts.settings, parts.database, parts.clock
     tokens, hasher = AccessTokens(parts.signing, settings), PasswordHasher()
-    recognizer = Recognizer(settings, parts.keyring, tokens, parts.providers)
+    contents = _make_contents(parts)
+    recognizer = Recognizer(settings, parts.keyring, tokens, contents, parts.providers)
     usage = KeyUsageLog(database, clock)
     basic = BasicSignIn(settings, database, clock, hasher) if settings.basic_auth and settings.local_accounts else None
-    gate = IdentityGate(settings, database, clock, recognizer, usage, basic)
+    gate = IdentityGate(settings, database, clock, recognizer, contents, usage, basic)
     ports: dict[type, object] = {
         AccessTokens: tokens,
         PasswordHasher: hasher,
         SigningKeys: parts.signing,
         IdentityGate: gate,
+        SessionContents: contents,
     }
     letters = LetterCarrier(database, parts.keyring, parts.mailer, clock)
     return Accounts(gate, ports, usage, letters, AccountCleaner(database, clock))
+
+
+def _make_contents(parts: AccountParts) -> SessionContents:
+    inner = DatabaseContents(parts.database)
+    if parts.redis is None or not parts.redis.is_one:
+        return inner
+    # Redis' package, for a cluster only.
+    from flowforge.identity.session_redis import RedisContents
+
+    return RedisContents(parts.redis, inner, idle_ms=parts.settings.session_idle_ms)

@@ -32,22 +32,20 @@ from flowforge.identity.scopes import Scope
 from flowforge.identity.workspaces import find_workspace
 from flowforge.kit.ids import is_id, make_id
 from flowforge.web.calls import Call
+from flowforge.web.selecting import Selection
 
 
 @dataclass(frozen=True, slots=True)
 class AssignmentFilter:
-    """`after`: the last id of the page before. `None` anywhere: all."""
+    """`None` anywhere: all."""
 
     principal: str | None = None
     role: str | None = None
     scope: Scope | None = None
-    after: str = ""
-    limit: int = 50
 
 
-async def list_assignments(session: AsyncSession, wanted: AssignmentFilter) -> Sequence[RoleAssignmentRow]:
-    """The oldest first; one more than `limit`, where there are more."""
-    query = select(RoleAssignmentRow).where(RoleAssignmentRow.id > wanted.after)
+async def list_assignments(session: AsyncSession, wanted: AssignmentFilter, selection: Selection) -> Sequence[RoleAssignmentRow]:
+    query = select(RoleAssignmentRow)
     if wanted.principal is not None:
         query = query.where(RoleAssignmentRow.principal == wanted.principal)
     if wanted.role is not None:
@@ -56,7 +54,7 @@ async def list_assignments(session: AsyncSession, wanted: AssignmentFilter) -> S
         query = query.where(RoleAssignmentRow.project_id == wanted.scope.project_id)
     elif wanted.scope is not None:
         query = query.where(RoleAssignmentRow.workspace_id == wanted.scope.workspace_id, RoleAssignmentRow.project_id == "")
-    return (await session.scalars(query.order_by(RoleAssignmentRow.id).limit(wanted.limit + 1))).all()
+    return (await session.scalars(selection.narrow(query))).all()
 
 
 async def get_assignment(session: AsyncSession, assignment_id: str) -> RoleAssignmentRow:

@@ -1,7 +1,9 @@
 """What can go wrong with workspaces, groups, roles and who has them."""
 
 from collections.abc import Iterable
+from typing import Final
 
+from flowforge.identity.permissions import find_near
 from flowforge.kit.errors import (
     AlreadyExistsError,
     ConflictError,
@@ -11,12 +13,14 @@ from flowforge.kit.errors import (
     ValidationError,
 )
 
+_TOLD_MAX: Final = 5
+
 
 def _one(field: str, message: str, code: str) -> list[Detail]:
     return [Detail(field=field, message=message, code=code)]
 
 
-def _list(names: Iterable[str], most: int = 5) -> str:
+def _list(names: Iterable[str], most: int = _TOLD_MAX) -> str:
     known = sorted(names)
     rest = f" and {len(known) - most} more" if len(known) > most else ""
     return ", ".join(known[:most]) + rest
@@ -124,9 +128,11 @@ class PermissionUnknownError(ValidationError):
     """`field`: where the permissions stand."""
 
     def __init__(self, field: str, unknown: Iterable[str]) -> None:
-        told = _list(repr(name[:60]) for name in unknown)
-        message = f"No such permission: {told}. docs/access.md and GET /roles/owner list them all."
-        super().__init__(message, _one(field, message, "permission_unknown"))
+        names = sorted(unknown)
+        near = list(dict.fromkeys(found for name in names[:_TOLD_MAX] for found in find_near(name)))
+        hint = f"; did you mean {' or '.join(near)}?" if near else "."
+        message = f"No such permission: {_list(repr(name[:60]) for name in names)}{hint} GET /roles/owner and docs/access.md list them all."
+        super().__init__(message, [Detail(field, message, "permission_unknown", suggestion=near[0] if near else None)])
 
 
 class RightsExceededError(NotPermittedError):
@@ -151,11 +157,3 @@ class OwnerDeniedError(ConflictError):
     def __init__(self) -> None:
         message = "The person is an owner, who may do everything; take the role owner away before you deny anything."
         super().__init__(message, _one("deny", message, "owner_denied"))
-
-
-class ChangedMeanwhileError(ConflictError):
-    """Two made the same thing at once; this one came second."""
-
-    def __init__(self) -> None:
-        message = "Somebody else changed this at the same moment; look at it again, and repeat your change if need be."
-        super().__init__(message, _one("", message, "changed_meanwhile"))

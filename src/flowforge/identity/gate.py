@@ -15,14 +15,15 @@ from starlette.requests import HTTPConnection
 
 from flowforge.identity.basic import BasicSignIn
 from flowforge.identity.cookies import name_session_cookie
-from flowforge.identity.credentials import NOTHING_SENT, SentCredential, read_bearer, read_credential
+from flowforge.identity.credentials import NOTHING_SENT, SentCredential, read_credential
 from flowforge.identity.csrf import SAFE_METHODS, check_change, check_origin
 from flowforge.identity.errors_accounts import ForeignWorkspaceError, KeyWorkspaceError, SessionRequiredError
 from flowforge.identity.key_usage import KeyUsageLog
+from flowforge.identity.models_accounts import SessionRow
 from flowforge.identity.recognizing import Known, Recognizer
 from flowforge.identity.revocations import read_counter
 from flowforge.identity.rights import find_rights
-from flowforge.identity.sessions import touch_session
+from flowforge.identity.session_contents import SessionContents
 from flowforge.identity.workspaces import find_default_workspace, find_workspace
 from flowforge.kit.clock import Clock
 from flowforge.kit.database.session import Database
@@ -63,6 +64,7 @@ class IdentityGate:
         database: Database,
         clock: Clock,
         recognizer: Recognizer,
+        contents: SessionContents,
         usage: KeyUsageLog,
         basic: BasicSignIn | None = None,
     ) -> None:
@@ -71,6 +73,7 @@ class IdentityGate:
         self._database = database
         self._clock = clock
         self._recognizer = recognizer
+        self._contents = contents
         self._usage = usage
         self._basic = basic
         self._cookie = name_session_cookie(settings)
@@ -90,11 +93,6 @@ class IdentityGate:
             return make_anonymous(address)
         sent = read_credential(scope["headers"], self._cookie)
         return await self._admit(sent, connection, guard, address)
-
-    async def admit_text(self, connection: HTTPConnection, guard: str, text: str) -> Caller:
-        """As `admit`, for a credential that came otherwise than in a header: an API key or access token in a WebSocket's first frame."""
-        address = find_address(connection.scope, self._settings.trusted_proxies)
-        return await self._admit(read_bearer(text), connection, guard, address)
 
     async def is_still_good(self, caller: Caller) -> bool:
         """Whether somebody who was admitted would be admitted again, as of 7 seconds ago at most: for streams that stay open."""
@@ -209,8 +207,7 @@ class IdentityGate:
         if sent.kind is CredentialKind.BASIC and self._basic is not None:
             known = await self._basic.find_known(sent.text, address)
         else:
-            async with self._database.read() as session:
-                known = await self._recognizer.find_known(session, sent, now_ms)
+            known = await self._recognizer.find_known(self._database.read, sent, now_ms)
         if known is None:
             raise NotSignedInError
         async with self._database.read() as session:
@@ -225,10 +222,9 @@ class IdentityGate:
             self._remembered[mark] = found
         return found
 
-    async def _touch(self, session_id: str, now_ms: int) -> None:
+    async def _touch(self, row: SessionRow, now_ms: int) -> None:
         try:
-            async with self._database.write.begin() as session:
-                await touch_session(session, session_id, now_ms)
+            await self._contents.touch(row, now_ms)
         except StorageError as fault:
             # Reading goes on where nothing can be written now; at worst the session ends early.
             logger.warning("The use of a session was not stored.", cause=fault.message)

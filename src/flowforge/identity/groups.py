@@ -16,6 +16,7 @@ from flowforge.identity.owners import keep_owner
 from flowforge.identity.revocations import bump
 from flowforge.kit.ids import is_id
 from flowforge.web.calls import Call
+from flowforge.web.selecting import Selection
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +27,8 @@ class Member:
     added_at_ms: int
 
 
-async def list_groups(session: AsyncSession, *, search: str, after_name: str, limit: int) -> Sequence[GroupRow]:
-    """By name; one more than `limit`, where there are more."""
-    query = select(GroupRow).where(GroupRow.name > after_name)
-    if search:
-        query = query.where(func.lower(GroupRow.name).contains(search.lower(), autoescape=True))
-    return (await session.scalars(query.order_by(GroupRow.name).limit(limit + 1))).all()
+async def list_groups(session: AsyncSession, selection: Selection) -> Sequence[GroupRow]:
+    return (await session.scalars(selection.narrow(select(GroupRow)))).all()
 
 
 async def count_members(session: AsyncSession, group_ids: Sequence[str]) -> dict[str, int]:

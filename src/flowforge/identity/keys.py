@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from flowforge.identity.errors_accounts import KeyInputError, KeyNotFoundError
+from flowforge.identity.errors_roles import PermissionUnknownError
 from flowforge.identity.models_accounts import ApiKeyRow, KeyUsageRow, UserRow
 from flowforge.identity.permissions import PERMISSIONS
 from flowforge.identity.random_secrets import SECRET_LENGTH, digest_secret, draw_secret
@@ -19,6 +20,7 @@ from flowforge.kit.chance import draw_below
 from flowforge.kit.ids import make_id
 from flowforge.kit.units import parse_duration
 from flowforge.kit.values import JsonValue
+from flowforge.web.selecting import Selection
 
 KEY_LIFE_MAX_MS: Final = 365 * 86_400_000
 TIERS: Final = ("free", "basic", "pro", "enterprise")
@@ -27,6 +29,8 @@ KEYS_MAX: Final = 100
 _HEAD: Final = "ff_"
 _PREFIX_LENGTH: Final = 12
 _KEY_LENGTH: Final = _PREFIX_LENGTH + 1 + SECRET_LENGTH
+_NOBODYS: Final = "0" * 64
+"""The digest of no key."""
 _LETTERS: Final = "abcdefghijkmnopqrstuvwxyz0123456789"
 
 
@@ -49,14 +53,14 @@ async def create_key(session: AsyncSession, user_id: str, workspace_id: str, wis
     """A new key of a person in a workspace. That the person has the permissions is for the caller to see to.
 
     Raises:
-        KeyInputError: `permission_unknown`, `expires_in`, `tier`, or the person has too many (`keys_max`).
+        PermissionUnknownError: it names one that there is not.
+        KeyInputError: `permission_required`, `expires_in`, `tier`, or the person has too many (`keys_max`).
     """
     permissions = _check_permissions(wish.permissions)
     expires_at = now_ms + _read_life(wish.expires_in)
     if wish.tier is not None and wish.tier not in TIERS:
         raise KeyInputError("tier", f"A tier is one of {', '.join(TIERS)}.", "tier")
-    present = await list_keys(session, workspace_id, user_id=user_id, limit=KEYS_MAX + 1, is_good_at_ms=now_ms)
-    if len(present) >= KEYS_MAX:
+    if await _count_good_keys(session, workspace_id, user_id, now_ms) >= KEYS_MAX:
         raise KeyInputError("", f"One person has at most {KEYS_MAX} keys in a workspace; revoke one first.", "keys_max")
     prefix = _HEAD + "".join(_LETTERS[draw_below(len(_LETTERS))] for _ in range(_PREFIX_LENGTH - len(_HEAD)))
     text = f"{prefix}_{draw_secret()}"
@@ -81,31 +85,35 @@ async def find_key(session: AsyncSession, text: str, now_ms: int) -> tuple[ApiKe
     """The key and its person; None where it is none, or good no more. That the person may act is for the caller to look at."""
     if not looks_like_key(text):
         return None
+    digest = digest_secret(text)
     query = select(ApiKeyRow, UserRow).join(UserRow, UserRow.id == ApiKeyRow.user_id)
     found = (await session.execute(query.where(ApiKeyRow.prefix == text[:_PREFIX_LENGTH]))).one_or_none()
-    if found is None:
+    # A prefix that nobody has costs the same, so that the time that it takes does not tell which there are.
+    is_right = hmac.compare_digest(_NOBODYS if found is None else found[0].digest, digest)
+    if found is None or not is_right:
         return None
     row, user = found[0], found[1]
-    is_right = hmac.compare_digest(row.digest, digest_secret(text))
-    return (row, user) if is_right and row.revoked_at is None and row.expires_at > now_ms else None
+    return (row, user) if row.revoked_at is None and row.expires_at > now_ms else None
 
 
 async def list_keys(
-    session: AsyncSession,
-    workspace_id: str,
-    *,
-    user_id: str | None = None,
-    after_id: str = "",
-    limit: int = 50,
-    is_good_at_ms: int | None = None,
+    session: AsyncSession, workspace_id: str, selection: Selection, *, user_id: str | None = None
 ) -> Sequence[ApiKeyRow]:
-    """Keys of a workspace, the oldest first, one more than `limit` where there are more. `is_good_at_ms`: only those good then."""
-    query = select(ApiKeyRow).where(ApiKeyRow.workspace_id == workspace_id, ApiKeyRow.id > after_id)
+    """Keys of a workspace: of one person, or (None) all."""
+    query = select(ApiKeyRow).where(ApiKeyRow.workspace_id == workspace_id)
     if user_id is not None:
         query = query.where(ApiKeyRow.user_id == user_id)
-    if is_good_at_ms is not None:
-        query = query.where(ApiKeyRow.revoked_at.is_(None), ApiKeyRow.expires_at > is_good_at_ms)
-    return (await session.scalars(query.order_by(ApiKeyRow.id).limit(limit + 1))).all()
+    return (await session.scalars(selection.narrow(query))).all()
+
+
+async def _count_good_keys(session: AsyncSession, workspace_id: str, user_id: str, now_ms: int) -> int:
+    query = select(func.count()).where(
+        ApiKeyRow.workspace_id == workspace_id,
+        ApiKeyRow.user_id == user_id,
+        ApiKeyRow.revoked_at.is_(None),
+        ApiKeyRow.expires_at > now_ms,
+    )
+    return await session.scalar(query) or 0
 
 
 async def get_key(session: AsyncSession, workspace_id: str, subject: str, *, user_id: str | None = None) -> ApiKeyRow:
@@ -130,18 +138,15 @@ async def revoke_key(session: AsyncSession, row: ApiKeyRow, now_ms: int) -> bool
     return True
 
 
-async def list_key_usage(session: AsyncSession, workspace_id: str, row: ApiKeyRow, *, limit: int) -> list[KeyUsage]:
-    """By hour and address, the latest hour first."""
+async def list_key_usage(session: AsyncSession, workspace_id: str, row: ApiKeyRow, selection: Selection) -> list[KeyUsage]:
+    """By hour and address."""
     query = (
         select(KeyUsageRow)
         .join(ApiKeyRow, ApiKeyRow.id == KeyUsageRow.key_id)
         .where(ApiKeyRow.workspace_id == workspace_id, KeyUsageRow.key_id == row.id)
-        .order_by(KeyUsageRow.hour_at.desc(), KeyUsageRow.address)
-        .limit(limit)
     )
-    return [
-        KeyUsage(found.hour_at, found.address, found.requests, found.used_at) for found in (await session.scalars(query)).all()
-    ]
+    rows = await session.scalars(selection.narrow(query))
+    return [KeyUsage(found.hour_at, found.address, found.requests, found.used_at) for found in rows.all()]
 
 
 def read_key_permissions(row: ApiKeyRow) -> frozenset[str]:
@@ -168,11 +173,11 @@ def summarize_key(row: ApiKeyRow) -> KeySummary:
 
 def _check_permissions(permissions: Sequence[str]) -> frozenset[str]:
     wanted = frozenset(permissions)
-    unknown = sorted(wanted - PERMISSIONS)
-    if unknown or not wanted:
-        told = ", ".join(repr(name[:60]) for name in unknown[:5])
-        message = f"There is no permission {told}." if unknown else "A key needs at least one permission."
-        raise KeyInputError("permissions", message, "permission_unknown" if unknown else "permission_required")
+    unknown = wanted - PERMISSIONS
+    if unknown:
+        raise PermissionUnknownError("permissions", unknown)
+    if not wanted:
+        raise KeyInputError("permissions", "A key needs at least one permission.", "permission_required")
     return wanted
 
 

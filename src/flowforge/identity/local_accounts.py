@@ -4,6 +4,7 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from flowforge.audit.service import author_of
 from flowforge.identity.emails import make_email_key, read_email
 from flowforge.identity.errors_accounts import (
     CodeWrongError,
@@ -20,6 +21,7 @@ from flowforge.identity.passwords import PasswordHasher, check_password
 from flowforge.identity.people import NewPerson, create_person, find_local_user, find_password
 from flowforge.identity.revocations import bump
 from flowforge.identity.sessions import end_sessions
+from flowforge.identity.telling_users import tell_user
 from flowforge.identity.throttling import count_attempt, forgive_attempt, make_mail_scopes, make_scopes
 from flowforge.identity.totp import draw_totp_secret, find_totp_step, make_totp_url, seal_totp_secret
 from flowforge.identity.types_accounts import LinkPurpose
@@ -65,6 +67,9 @@ async def register(call: Call, email: str, password: str, name: str | None) -> N
         person = NewPerson(address, name or address.partition("@")[0])
         user = await create_person(session, person, now_ms=call.now_ms, by="anonymous")
         session.add(PasswordRow(user_id=user.id, hash=hashed, changed_at=call.now_ms))
+        await tell_user(
+            session, author_of(call), "created", user, at_ms=call.now_ms, after={"email": user.email, "name": user.name}
+        )
         token = await make_link(session, user, LinkPurpose.REGISTER, now_ms=call.now_ms, lives_ms=HANDED_LINK_MS)
         text = _REGISTER_TEXT.format(url=make_link_url(settings, token, LinkPurpose.REGISTER))
         await queue_letter(session, call.parts.keyring, to=user.email, subject=_REGISTER_SUBJECT, text=text, now_ms=call.now_ms)

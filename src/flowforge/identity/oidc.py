@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from flowforge.audit.service import INSTALLATION, Author, record_as
 from flowforge.identity.models_accounts import UserRow
-from flowforge.identity.oidc_calls import CodeRefusedError, Discovery
+from flowforge.identity.oidc_calls import CodeRefusedError, Discovery, ProviderCalls, ProviderFailedError, Tokens
 from flowforge.identity.oidc_people import settle_person
 from flowforge.identity.oidc_providers import Providers
 from flowforge.identity.oidc_settings import Provider
@@ -14,13 +14,14 @@ from flowforge.identity.oidc_state import UNDER_WAY_MS, SignInState, read_next
 from flowforge.identity.oidc_tokens import (
     Person,
     TokenRefusedError,
+    complete_person,
     read_issuer,
     read_key_id,
     verify_access_token,
     verify_id_token,
 )
 from flowforge.identity.people import find_person
-from flowforge.identity.sessions import open_session
+from flowforge.identity.sessions import beginning, open_session
 from flowforge.identity.types_accounts import SignedInSession
 from flowforge.identity.user_views import is_active
 from flowforge.kit.clock import Clock
@@ -100,11 +101,10 @@ async def finish_sign_in(call: Call, state: SignInState, returned: Return, *, us
     if not returned.code:
         raise BadRequestError("The provider has sent no code.", reason="code_missing", field="code")
     person = await _ask_person(call, provider, discovery, state, returned.code)
-    default_role = await providers.find_default_role()
-    async with call.change() as session:
-        row, what = await settle_person(session, call.parts.settings, person, default_role=default_role, now_ms=call.now_ms)
-        method = f"oidc:{provider.name}"
-        opened = await open_session(session, call, row, method=method, user_agent=user_agent)
+    default_role, method = await providers.find_default_role(), f"oidc:{provider.name}"
+    async with beginning(call, method, user_agent) as new, call.change() as session:
+        row, what = await settle_person(session, call, person, default_role=default_role)
+        opened = await open_session(session, call, row, new)
         told: JsonObject = {"method": method, "person": what, "session_id": opened.id}
         author = _make_author(call, row, opened)
         await record_as(session, author, "user.signed_in", "user", row.id, after=told, workspace_id=INSTALLATION)
@@ -114,21 +114,36 @@ async def finish_sign_in(call: Call, state: SignInState, returned: Return, *, us
 async def _ask_person(call: Call, provider: Provider, discovery: Discovery, state: SignInState, code: str) -> Person:
     providers = call.port(Providers)
     try:
-        token = await providers.calls.exchange_code(
+        tokens = await providers.calls.exchange_code(
             provider,
             discovery,
             code=code,
             verifier=state.verifier,
             redirect_uri=make_redirect_uri(call.parts.settings, provider),
         )
+        token = tokens.id_token
         keys = await providers.find_keys(provider, read_key_id(token))
         now_s = call.now_ms // 1000
-        return verify_id_token(token, keys, discovery, client_id=provider.client_id, nonce=state.nonce, now_s=now_s)
+        person = verify_id_token(token, keys, discovery, client_id=provider.client_id, nonce=state.nonce, now_s=now_s)
+        return await _complete(providers.calls, provider, discovery, tokens, person)
     except CodeRefusedError:
         raise ProviderRefusedError from None
     except TokenRefusedError as fault:
         logger.warning("A provider's ID token was refused.", provider=provider.name, cause=str(fault))
         raise ProviderRefusedError from None
+
+
+async def _complete(calls: ProviderCalls, provider: Provider, discovery: Discovery, tokens: Tokens, person: Person) -> Person:
+    """Some providers put the email into no ID token, and tell it at their userinfo endpoint only."""
+    if person.email is not None or discovery.userinfo_endpoint is None or tokens.access_token is None:
+        return person
+    try:
+        claims = await calls.fetch_claims(provider, discovery.userinfo_endpoint, tokens.access_token)
+    except ProviderFailedError as fault:
+        # Who is known here needs no email to be let in.
+        logger.warning("A provider did not say more of a person.", provider=provider.name, cause=fault.message)
+        return person
+    return complete_person(person, claims)
 
 
 def _check_issuer(discovery: Discovery, given: str | None) -> None:

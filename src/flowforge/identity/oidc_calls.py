@@ -3,7 +3,7 @@
 import asyncio
 import json
 from base64 import b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, cast
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -43,10 +43,19 @@ class Discovery:
     authorization_endpoint: str
     token_endpoint: str
     jwks_uri: str
+    userinfo_endpoint: str | None
     algorithms: frozenset[str]
     takes_basic: bool
     names_issuer: bool
     """It adds `iss` to its answers (RFC 9207)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What the provider gives for a code. `access_token`: for its userinfo endpoint; None: it gave none."""
+
+    id_token: str = field(repr=False)
+    access_token: str | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +86,8 @@ class ProviderCalls:
 
     async def exchange_code(
         self, provider: Provider, discovery: Discovery, *, code: str, verifier: str, redirect_uri: str
-    ) -> str:
-        """The ID token for a code.
+    ) -> Tokens:
+        """The tokens for a code.
 
         Raises:
             CodeRefusedError: the provider does not take the code.
@@ -101,10 +110,15 @@ class ProviderCalls:
         told = _read_object(answer.body)
         if answer.status in {400, 401} and told.get("error") not in {"invalid_client", "unauthorized_client"}:
             raise CodeRefusedError
-        token = told.get("id_token")
+        token, access_token = told.get("id_token"), told.get("access_token")
         if answer.status != 200 or not isinstance(token, str):
             raise ProviderFailedError(provider, f"gave no ID token ({_name_fault(answer.status, told)})")
-        return token
+        return Tokens(token, access_token if isinstance(access_token, str) and access_token.isascii() else None)
+
+    async def fetch_claims(self, provider: Provider, url: str, access_token: str) -> dict[str, Any]:
+        """What the provider's userinfo endpoint says of a person (OpenID Connect Core 1.0, 5.3). Raises ProviderFailedError."""
+        headers: Headers = (_JSON, ("Authorization", f"Bearer {access_token}"))
+        return (await self._fetch(provider, EgressRequest("GET", url, headers, follows_redirects=False))).value
 
     async def _fetch(self, provider: Provider, request: EgressRequest) -> Fetched:
         answer = await self._send(provider, request)
@@ -143,6 +157,7 @@ def _read_discovery(provider: Provider, value: dict[str, Any]) -> Discovery:
         authorization_endpoint=_read_endpoint(provider, value, "authorization_endpoint"),
         token_endpoint=_read_endpoint(provider, value, "token_endpoint"),
         jwks_uri=_read_endpoint(provider, value, "jwks_uri"),
+        userinfo_endpoint=_read_endpoint(provider, value, "userinfo_endpoint") if value.get("userinfo_endpoint") else None,
         algorithms=_ALGORITHMS & frozenset(_list_texts(algorithms) or ["RS256"]),
         takes_basic=not isinstance(methods, list) or "client_secret_basic" in methods,
         names_issuer=value.get("authorization_response_iss_parameter_supported") is True,

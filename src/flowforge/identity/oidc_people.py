@@ -1,9 +1,11 @@
 """Which person here a provider's person is."""
 
+from dataclasses import replace
 from typing import ClassVar, Final
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from flowforge.audit.service import INSTALLATION, Author, author_of, record_as
 from flowforge.identity.assignments import assign_role
 from flowforge.identity.emails import make_email_key, read_email
 from flowforge.identity.errors_accounts import EmailInvalidError
@@ -13,9 +15,12 @@ from flowforge.identity.owners import list_owner_ids
 from flowforge.identity.people import NewPerson, bind_person, create_person, find_local_user, find_person
 from flowforge.identity.permissions import OWNER
 from flowforge.identity.revocations import bump
+from flowforge.identity.telling_users import tell_user
 from flowforge.identity.user_views import is_active
 from flowforge.kit.errors import Detail, NotPermittedError
 from flowforge.kit.settings import Settings
+from flowforge.kit.values import JsonObject
+from flowforge.web.calls import Call
 
 _NAME_MAX: Final = 255
 
@@ -38,24 +43,36 @@ class PersonDisabledError(NotPermittedError):
         super().__init__(message, [Detail("", message, "user_disabled")])
 
 
-async def settle_person(
-    session: AsyncSession, settings: Settings, person: Person, *, default_role: str, now_ms: int
-) -> tuple[UserRow, str]:
+async def settle_person(session: AsyncSession, call: Call, person: Person, *, default_role: str) -> tuple[UserRow, str]:
     """The person that signs in, and what happened: `known`, `bound` (an unconfirmed person turned out to be this one) or `created`.
+
+    Who is made here, and what role is given here, is recorded.
 
     Raises:
         EmailMissingError, EmailTakenError: a new person cannot be made of what the provider says.
         PersonDisabledError: the person may not sign in.
     """
     await bump(session)
-    row, what = await _find_or_make(session, person, now_ms)
+    row, what = await _find_or_make(session, person, call.now_ms)
     if not is_active(row):
         raise PersonDisabledError
-    if what == "created" and default_role:
-        await assign_role(session, row.id, default_role, at_ms=now_ms, actor="system")
-    if _is_first_owner(settings, person) and not await list_owner_ids(session):
-        await assign_role(session, row.id, OWNER, at_ms=now_ms, actor="system")
+    author = replace(author_of(call), actor="system")
+    if what == "created":
+        await tell_user(session, author, "created", row, at_ms=call.now_ms, after={"email": row.email, "name": row.name})
+        if default_role:
+            await _give_role(session, author, row, default_role, call.now_ms)
+    if _is_first_owner(call.parts.settings, person) and not await list_owner_ids(session):
+        await _give_role(session, author, row, OWNER, call.now_ms)
     return row, what
+
+
+async def _give_role(session: AsyncSession, author: Author, row: UserRow, role: str, now_ms: int) -> None:
+    assignment_id = await assign_role(session, row.id, role, at_ms=now_ms, actor="system")
+    if assignment_id is not None:
+        after: JsonObject = {"principal": row.id, "role": role, "scope": "installation"}
+        await record_as(
+            session, author, "role.assigned", "role_assignment", assignment_id, after=after, workspace_id=INSTALLATION
+        )
 
 
 async def _find_or_make(session: AsyncSession, person: Person, now_ms: int) -> tuple[UserRow, str]:

@@ -3,7 +3,6 @@
 import hashlib
 import hmac
 import re
-from base64 import urlsafe_b64decode
 from dataclasses import dataclass, field
 from typing import Final, cast
 
@@ -17,7 +16,7 @@ from flowforge.identity.random_secrets import draw_secret
 from flowforge.kit.border import decode, encode
 from flowforge.kit.keyring import Keyring, Place, Sealed, UnreadableError
 from flowforge.kit.settings import Settings
-from flowforge.kit.signing import encode_base64url
+from flowforge.kit.signing import decode_base64url, encode_base64url
 from flowforge.web.calls import Call
 from flowforge.web.errors import BadRequestError
 
@@ -100,8 +99,7 @@ _PLACE: Final = Place(table="oidc_sign_in", row="", workspace_id="")
 def _open(keyring: Keyring, cookie: str) -> SignInState | None:
     key_id, _, text = cookie.partition(".")
     try:
-        data = urlsafe_b64decode(text + "=" * (-len(text) % 4))
-        told = decode(keyring.open(Sealed(key_id, data), _PLACE))
+        told = decode(keyring.open(Sealed(key_id, decode_base64url(text)), _PLACE))
     except (UnreadableError, ValueError):
         return None
     provider, following, expires_at_ms, state, nonce, verifier = cast("list[str]", told)

@@ -2,7 +2,8 @@
 
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
 from joserfc.errors import JoseError
@@ -71,10 +72,22 @@ def verify_id_token(token: str, keys: KeySet, discovery: Discovery, *, client_id
         raise TokenRefusedError("it was issued to another client")
     if claims.get("nonce") != nonce:
         raise TokenRefusedError("its nonce is another one")
+    return _read_person(discovery.issuer, _read_subject(claims), claims)
+
+
+def complete_person(person: Person, claims: Mapping[str, Any]) -> Person:
+    """With what the userinfo endpoint says besides. Raises TokenRefusedError where it speaks of somebody else (Core 1.0, 5.3.2)."""
+    if claims.get("sub") != person.subject:
+        raise TokenRefusedError("the userinfo endpoint speaks of somebody else")
+    told = _read_person(person.issuer, person.subject, claims)
+    return replace(told, name=person.name or told.name)
+
+
+def _read_person(issuer: str, subject: str, claims: Mapping[str, Any]) -> Person:
     email, name = claims.get("email"), claims.get("name")
     return Person(
-        issuer=discovery.issuer,
-        subject=_read_subject(claims),
+        issuer=issuer,
+        subject=subject,
         email=email if isinstance(email, str) else None,
         is_email_verified=claims.get("email_verified") is True,
         name=name if isinstance(name, str) else "",

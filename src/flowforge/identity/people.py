@@ -29,23 +29,10 @@ from flowforge.kit.border import encode
 from flowforge.kit.ids import is_id, make_id
 from flowforge.kit.values import JsonObject
 from flowforge.web.calls import Call
+from flowforge.web.selecting import Selection
 
 ERASED_NAME: Final = "Erased person"
 _ERASED_DOMAIN: Final = "erased.invalid"
-
-
-@dataclass(frozen=True, slots=True)
-class UserFilter:
-    """What a list is about. `after`: the values of `sort` and the id of the last row of the page before."""
-
-    include_deleted: bool = False
-    search: str = ""
-    email: str | None = None
-    status: str | None = None
-    sort: str = "created_at"
-    is_descending: bool = False
-    after: Sequence[str | int] | None = None
-    limit: int = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,30 +82,11 @@ async def get_user(session: AsyncSession, subject: str, *, include_deleted: bool
     return row
 
 
-async def list_users(session: AsyncSession, wanted: UserFilter) -> Sequence[UserRow]:
-    """One more than `limit`, where there are more."""
-    column = {"created_at": UserRow.id, "email": UserRow.email_key, "name": UserRow.name}[wanted.sort]
+async def list_users(session: AsyncSession, selection: Selection, *, include_deleted: bool = False) -> Sequence[UserRow]:
     query = select(UserRow)
-    if not wanted.include_deleted:
+    if not include_deleted:
         query = query.where(UserRow.deleted_at == NOT_DELETED_MS)
-    if wanted.email is not None:
-        query = query.where(UserRow.email_key == make_email_key(wanted.email))
-    if wanted.status == "active":
-        query = query.where(UserRow.disabled_at.is_(None))
-    elif wanted.status == "disabled":
-        query = query.where(UserRow.disabled_at.is_not(None))
-    if wanted.search:
-        text = wanted.search.lower()
-        query = query.where(
-            or_(func.lower(UserRow.name).contains(text, autoescape=True), UserRow.email_key.contains(text, autoescape=True))
-        )
-    if wanted.after is not None:
-        value, last_id = wanted.after
-        beyond = column < value if wanted.is_descending else column > value
-        further = UserRow.id < last_id if wanted.is_descending else UserRow.id > last_id
-        query = query.where(or_(beyond, (column == value) & further))
-    order = (column.desc(), UserRow.id.desc()) if wanted.is_descending else (column, UserRow.id)
-    return (await session.scalars(query.order_by(*order).limit(wanted.limit + 1))).all()
+    return (await session.scalars(selection.narrow(query))).all()
 
 
 async def create_person(session: AsyncSession, person: NewPerson, *, now_ms: int, by: str) -> UserRow:

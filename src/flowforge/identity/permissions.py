@@ -106,6 +106,13 @@ BUILT_IN_ROLES: Final[Mapping[str, frozenset[str]]] = {
 """The permissions of each built-in role."""
 
 
+def find_near(name: str) -> list[str]:
+    """At most three permissions that an unknown name may mean, the nearest first."""
+    import difflib  # start-up does not pay for what only a mistake needs (7 ms)
+
+    return difflib.get_close_matches(name.lower()[:60], PERMISSIONS, n=3, cutoff=0.7)
+
+
 def is_of_installation(permission: str) -> bool:
     """Whether it can only be had for the whole installation."""
     return permission in _INSTALLATION_PERMISSIONS or permission.partition(":")[0] in INSTALLATION_AREAS

@@ -10,9 +10,11 @@ from flowforge.identity.access_tokens import AccessTokens
 from flowforge.identity.credentials import SentCredential
 from flowforge.identity.keys import find_key, read_key_permissions
 from flowforge.identity.models_accounts import ApiKeyRow, SessionRow, UserRow
-from flowforge.identity.sessions import find_session, find_token_session, needs_touch
+from flowforge.identity.session_contents import SessionContents
+from flowforge.identity.sessions import find_session, find_token_session, needs_touch, read_session
 from flowforge.identity.types_accounts import LiveSession
 from flowforge.identity.user_views import is_active
+from flowforge.kit.database.session import Sessions
 from flowforge.kit.keyring import Keyring
 from flowforge.kit.settings import Settings
 from flowforge.web.callers import Caller, CredentialKind
@@ -42,29 +44,41 @@ class Known:
     workspace_id: str | None = None
     permissions: frozenset[str] | None = None
     csrf: str | None = field(default=None, repr=False)
-    touch: str | None = None
+    touch: SessionRow | None = field(default=None, repr=False)
 
 
 class Recognizer:
     """Looks credentials up. `providers`: None where only our own tokens are taken."""
 
     def __init__(
-        self, settings: Settings, keyring: Keyring, tokens: AccessTokens, providers: ProviderTokens | None = None
+        self,
+        settings: Settings,
+        keyring: Keyring,
+        tokens: AccessTokens,
+        contents: SessionContents,
+        providers: ProviderTokens | None = None,
     ) -> None:
         self._settings = settings
+        self._contents = contents
         self._keyring = keyring
         self._tokens = tokens
         self._providers = providers
 
-    async def find_known(self, session: AsyncSession, sent: SentCredential, now_ms: int) -> Known | None:
-        """Whoever sent a session, a key or a token; None: it is not good, and nobody is told why."""
+    async def find_known(self, sessions: Sessions, sent: SentCredential, now_ms: int) -> Known | None:
+        """Whoever sent a session, a key or a token; None: it is not good, and nobody is told why.
+
+        Raises:
+            StorageError: what is to be known of it cannot be asked for now.
+        """
         match sent.kind:
             case CredentialKind.KEY:
-                return await self._find_by_key(session, sent.text, now_ms)
+                async with sessions() as session:
+                    return await self._find_by_key(session, sent.text, now_ms)
             case CredentialKind.SESSION:
-                return await self._find_by_session(session, sent.text, now_ms)
+                return await self._find_by_session(sessions, sent.text, now_ms)
             case CredentialKind.TOKEN:
-                return await self._find_by_token(session, sent.text, now_ms)
+                async with sessions() as session:
+                    return await self._find_by_token(session, sent.text, now_ms)
             case CredentialKind.BASIC | CredentialKind.NONE:
                 return None
 
@@ -100,11 +114,12 @@ class Recognizer:
             permissions=read_key_permissions(row),
         )
 
-    async def _find_by_session(self, session: AsyncSession, text: str, now_ms: int) -> Known | None:
-        found = await find_session(session, self._keyring, self._settings, text, now_ms)
-        if found is None:
+    async def _find_by_session(self, sessions: Sessions, text: str, now_ms: int) -> Known | None:
+        async with sessions() as session:
+            row = await find_session(session, text, now_ms)
+        live = None if row is None else await read_session(self._contents, self._keyring, self._settings, row, now_ms)
+        if row is None or live is None:
             return None
-        live = found[0]
         ends_at_ms = min(live.expires_at_ms, live.used_at_ms + self._settings.session_idle_ms)
         return Known(
             user_id=live.user_id,
@@ -113,7 +128,7 @@ class Recognizer:
             tier=self._settings.rate_tier,
             expires_at_ms=ends_at_ms,
             csrf=live.csrf,
-            touch=self._needs_touch(live, now_ms),
+            touch=row if needs_touch(live, self._settings, now_ms) else None,
         )
 
     async def _find_by_token(self, session: AsyncSession, text: str, now_ms: int) -> Known | None:
@@ -123,14 +138,15 @@ class Recognizer:
         found = await find_token_session(session, claims.session_id, now_ms)
         if found is None or found[1].id != claims.user_id or found[1].epoch != claims.epoch:
             return None
-        live = found[0]
+        row = found[0]
+        live = LiveSession(row.id, row.user_id, "", row.expires_at, row.used_at)
         return Known(
             user_id=live.user_id,
             kind=CredentialKind.TOKEN,
             credential=f"token:{live.id}",
             tier=self._settings.rate_tier,
             expires_at_ms=claims.expires_at_s * 1000,
-            touch=self._needs_touch(live, now_ms),
+            touch=row if needs_touch(live, self._settings, now_ms) else None,
         )
 
     async def _find_by_provider(self, session: AsyncSession, text: str) -> Known | None:
@@ -142,6 +158,3 @@ class Recognizer:
         if user is None or not is_active(user):
             return None
         return Known(user_id, CredentialKind.TOKEN, "token:provider", self._settings.rate_tier, expires_at_ms)
-
-    def _needs_touch(self, live: LiveSession, now_ms: int) -> str | None:
-        return live.id if needs_touch(live, self._settings, now_ms) else None

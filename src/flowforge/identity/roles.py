@@ -52,12 +52,9 @@ def list_built_in() -> list[Role]:
     return [Role(name, name, ROLE_TITLES[name], permissions) for name, permissions in BUILT_IN_ROLES.items()]
 
 
-async def list_custom(session: AsyncSession, *, search: str, after_name: str, limit: int) -> list[Role]:
-    """By name; one more than `limit`, where there are more."""
-    query = select(RoleRow).where(RoleRow.name > after_name)
-    if search:
-        query = query.where(func.lower(RoleRow.name).contains(search.lower(), autoescape=True))
-    return [_show(row) for row in await session.scalars(query.order_by(RoleRow.name).limit(limit + 1))]
+async def list_roles(session: AsyncSession) -> list[Role]:
+    """All: the built-in ones, the least first, and then the others by name."""
+    return [*list_built_in(), *(_show(row) for row in await session.scalars(select(RoleRow).order_by(RoleRow.name)))]
 
 
 async def get_role(session: AsyncSession, subject: str) -> Role:

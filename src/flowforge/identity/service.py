@@ -9,7 +9,6 @@ from flowforge.identity.links import HANDED_LINK_MS, MAILED_LINK_MS, make_link, 
 from flowforge.identity.owner_links import make_sign_in_link
 from flowforge.identity.people import (
     NewPerson,
-    UserFilter,
     create_person,
     disable_user,
     enable_user,
@@ -33,7 +32,6 @@ __all__ = [
     "LinkPurpose",
     "NewPerson",
     "ToldIdentity",
-    "UserFilter",
     "assign_role",
     "create_key",
     "create_person",

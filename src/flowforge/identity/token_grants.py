@@ -10,8 +10,8 @@ from flowforge.identity.access_tokens import ACCESS_TOKEN_MS, AccessTokens
 from flowforge.identity.errors_accounts import SessionNotFoundError
 from flowforge.identity.models_accounts import RefreshTokenRow, SessionRow, UserRow
 from flowforge.identity.random_secrets import digest_secret, draw_secret
-from flowforge.identity.sessions import end_session, find_token_session, make_session_row
-from flowforge.identity.types_accounts import SessionKind, TokenPair
+from flowforge.identity.sessions import end_session, find_token_session, make_token_row
+from flowforge.identity.types_accounts import TokenPair
 from flowforge.web.calls import Call
 
 REFRESH_TOKEN_MS: Final = 30 * 86_400_000
@@ -28,9 +28,7 @@ class FamilyEnded:
 
 async def grant_tokens(session: AsyncSession, call: Call, user: UserRow, *, method: str, user_agent: str) -> TokenPair:
     """The first pair of a new sign-in."""
-    row, _ = make_session_row(
-        call, user, SessionKind.TOKEN, digest=digest_secret(draw_secret()), method=method, user_agent=user_agent
-    )
+    row = make_token_row(call, user, method=method, user_agent=user_agent)
     row.expires_at = call.now_ms + REFRESH_TOKEN_MS
     session.add(row)
     user.signed_in_at = call.now_ms

@@ -2,10 +2,9 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import delete, func, literal, select, tuple_
+from sqlalchemy import delete, literal, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -22,23 +21,13 @@ from flowforge.identity.rights import list_places
 from flowforge.kit.database.metadata import metadata
 from flowforge.kit.ids import DEFAULT_WORKSPACE_ID, is_id
 from flowforge.web.calls import Call
+from flowforge.web.selecting import Selection
 
 NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,62}")
 _LEFT_BEHIND: Final = frozenset(
     {"audit_rows", "events", "outbox", "schedule_slots", "trigger_requests", "role_assignments", "api_keys", "users"}
 )
 """Tables whose rows tell of a workspace and are not in it, or go with it."""
-
-
-@dataclass(frozen=True, slots=True)
-class WorkspaceFilter:
-    """`ids` None: all. `after`: name and id of the last one of the page before."""
-
-    ids: frozenset[str] | None = None
-    include_deleted: bool = False
-    search: str = ""
-    after: tuple[str, str] = ("", "")
-    limit: int = 50
 
 
 async def find_workspace(session: AsyncSession, text: str, *, include_deleted: bool = False) -> WorkspaceRow | None:
@@ -74,20 +63,16 @@ async def find_default_workspace(session: AsyncSession, user_id: str) -> str:
     return next(iter(known)) if known is not None and len(known) == 1 else DEFAULT_WORKSPACE_ID
 
 
-async def list_workspaces(session: AsyncSession, wanted: WorkspaceFilter) -> Sequence[WorkspaceRow]:
-    """By name; one more than `limit`, where there are more."""
-    query = select(WorkspaceRow).where(tuple_(WorkspaceRow.name, WorkspaceRow.id) > tuple_(*map(literal, wanted.after)))
-    if wanted.ids is not None:
-        query = query.where(WorkspaceRow.id.in_(wanted.ids))
-    if not wanted.include_deleted:
+async def list_workspaces(
+    session: AsyncSession, selection: Selection, *, ids: frozenset[str] | None, include_deleted: bool
+) -> Sequence[WorkspaceRow]:
+    """`ids` None: all."""
+    query = select(WorkspaceRow)
+    if ids is not None:
+        query = query.where(WorkspaceRow.id.in_(ids))
+    if not include_deleted:
         query = query.where(WorkspaceRow.deleted_at == NOT_DELETED_MS)
-    if wanted.search:
-        text = wanted.search.lower()
-        query = query.where(
-            func.lower(WorkspaceRow.name).contains(text, autoescape=True)
-            | func.lower(WorkspaceRow.title).contains(text, autoescape=True)
-        )
-    return (await session.scalars(query.order_by(WorkspaceRow.name, WorkspaceRow.id).limit(wanted.limit + 1))).all()
+    return (await session.scalars(selection.narrow(query))).all()
 
 
 async def create_workspace(session: AsyncSession, call: Call, name: str, *, title: str, description: str) -> WorkspaceRow:

@@ -6,7 +6,7 @@ The nonce is 96 random bits, so a key should be replaced long before it has writ
 
 import hashlib
 import secrets
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from flowforge.kit.values import JsonObject
 _KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12
 _FORMAT: Final = 1
+_Keys = tuple[bytes, tuple[bytes, ...]]
 
 
 class UnreadableError(FlowForgeError):
@@ -63,13 +64,34 @@ class Sealed:
 
 
 class Keyring:
-    """Keys by their ids, one of them current. An id is derived from its key, so the same key has the same id everywhere."""
+    """Keys by their ids, one of them current. An id is derived from its key, so the same key has the same id everywhere.
 
-    __slots__ = ("_ciphers", "current_key_id")
+    A ring of a file follows it: a key that another process puts there is used from then on, without a new start of this one.
+    """
 
-    def __init__(self, current: bytes, previous: tuple[bytes, ...] = ()) -> None:
-        self.current_key_id: Final = make_key_id(current)
-        self._ciphers: Final = {make_key_id(key): AESGCM(key) for key in (current, *previous)}
+    __slots__ = ("_ciphers", "_current", "_find_news")
+
+    def __init__(
+        self, current: bytes, previous: tuple[bytes, ...] = (), *, find_news: Callable[[], _Keys | None] | None = None
+    ) -> None:
+        """`find_news`: the keys, if they are others than at the last call."""
+        self._find_news: Final = find_news
+        self._take(current, previous)
+
+    def _take(self, current: bytes, previous: tuple[bytes, ...]) -> None:
+        self._ciphers = {make_key_id(key): AESGCM(key) for key in (current, *previous)}
+        self._current = make_key_id(current)
+
+    def _follow(self) -> None:
+        news = None if self._find_news is None else self._find_news()
+        if news is not None:
+            self._take(*news)
+
+    @property
+    def current_key_id(self) -> str:
+        """The key that `seal` writes with."""
+        self._follow()
+        return self._current
 
     @classmethod
     def generate(cls) -> Self:
@@ -78,13 +100,17 @@ class Keyring:
 
     def has_key(self, key_id: str) -> bool:
         """Whether what was sealed with this key can be opened."""
-        return key_id in self._ciphers
+        return self._find_cipher(key_id) is not None
+
+    def _find_cipher(self, key_id: str) -> AESGCM | None:
+        if key_id not in self._ciphers:
+            self._follow()
+        return self._ciphers.get(key_id)
 
     def seal(self, plain: bytes, place: Place) -> Sealed:
         """Encrypt with the current key."""
-        nonce = secrets.token_bytes(_NONCE_BYTES)
-        text = self._ciphers[self.current_key_id].encrypt(nonce, plain, _bind(place, self.current_key_id))
-        return Sealed(self.current_key_id, nonce + text)
+        key_id, nonce = self.current_key_id, secrets.token_bytes(_NONCE_BYTES)
+        return Sealed(key_id, nonce + self._ciphers[key_id].encrypt(nonce, plain, _bind(place, key_id)))
 
     def open(self, sealed: Sealed, place: Place) -> bytes:
         """What `seal` was given at the same place.
@@ -92,7 +118,7 @@ class Keyring:
         Raises:
             UnreadableError: the ring does not have the key, or the bytes, the key id or the place are not those of `seal`.
         """
-        cipher = self._ciphers.get(sealed.key_id)
+        cipher = self._find_cipher(sealed.key_id)
         if cipher is None:
             raise UnreadableError(
                 f"The key {sealed.key_id} of a row in {place.table} is not in the key ring; add it as the previous key."
@@ -124,23 +150,58 @@ def open_keyring(path: Path, settings: Settings) -> Keyring:
         KeyringError: the file is damaged.
         StorageError: it cannot be read or written.
     """
+    if settings.encryption_key is None:
+        _read_or_create(path)
+    stamp = _stamp(path)
+
+    def find_news() -> _Keys | None:
+        nonlocal stamp
+        now = _stamp(path)
+        if now is None or now == stamp:
+            return None
+        stamp = now
+        try:
+            return _gather(path, settings)
+        except StorageError:
+            # Those that are known go on; the next start says what is wrong with the file.
+            return None
+
+    return Keyring(*_gather(path, settings), find_news=find_news)
+
+
+def _gather(path: Path, settings: Settings) -> _Keys:
+    """The key that writes, and those that only read."""
     given = [bytes.fromhex(key.get_secret_value()) for key in (settings.encryption_key, settings.encryption_key_previous) if key]
     if settings.encryption_key is None:
-        current, others = _read_or_create(path)
-        return Keyring(current, (*others, *given))
+        current, others = _read_ring(path)
+        return current, (*others, *given)
     stored = _read_ring(path) if path.exists() else None
-    return Keyring(given[0], (*given[1:], *(() if stored is None else (stored[0], *stored[1]))))
+    return given[0], (*given[1:], *(() if stored is None else (stored[0], *stored[1])))
 
 
-def rotate_keyring(path: Path) -> None:
-    """Put a new current key into the file; the others stay and read. Rows written before need `reencrypt` afterwards.
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """Another one after each change: a change is a new file in the place of the old one. None: there is no file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+def draw_key() -> bytes:
+    """A new random key."""
+    return secrets.token_bytes(_KEY_BYTES)
+
+
+def rotate_keyring(path: Path, key: bytes) -> None:
+    """Put this key into the file as the current one; the others stay and read. Rows written before need `reencrypt` afterwards.
 
     Raises:
         KeyringError: the file is damaged.
     """
     with _locked(path):
         current, others = _read_or_create(path)
-        _store(path, secrets.token_bytes(_KEY_BYTES), (current, *others))
+        _store(path, key, (current, *others))
 
 
 def retire_keys(path: Path) -> None:

@@ -82,6 +82,13 @@ def _expand_home(value: object) -> object:
     return Path(value).expanduser() if isinstance(value, str | Path) else value
 
 
+def _read_environment(value: object) -> object:
+    if value not in {None, "production", "development"}:
+        raise ValueError("it is production or development")
+    return value
+
+
+Env = Annotated[Literal["production", "development"] | None, BeforeValidator(_read_environment)]
 Roots = Annotated[tuple[FileRoot, ...], BeforeValidator(_read_roots)]
 Key = Annotated[SecretStr | None, BeforeValidator(_read_key)]
 Url = Annotated[str | None, BeforeValidator(_read_url)]
@@ -94,6 +101,12 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True, validate_default=True)
 
+    env: Env = Field(
+        default=None,
+        validation_alias="ENV",
+        description="production: a server refuses to start with settings that are missing, too short or examples; or development. Unset, "
+        "it is production where DATABASE_URL is set or others can reach the server.",
+    )
     data: Folder = Field(
         default=DEFAULT_DATA, validation_alias="DATA", description="The data folder: database, keys, files, logs."
     )
@@ -268,7 +281,7 @@ class Settings(BaseModel):
     otlp_endpoint: Url = Field(
         default=None,
         validation_alias="OTLP_ENDPOINT",
-        description="Where traces go by OTLP over HTTP, like http://collector:4318; it needs the extra `otel`.",
+        description="Where traces and log lines go by OTLP over HTTP, like http://collector:4318; it needs the extra `otel`.",
     )
 
     metrics_token: SecretStr | None = Field(
@@ -355,6 +368,12 @@ class Settings(BaseModel):
     )
     keep_runs_ms: DurationMs = Field(
         default=90 * 86_400_000, ge=0, validation_alias="KEEP_RUNS", description="How long finished runs are kept; 0 is for ever."
+    )
+    keep_logs_ms: DurationMs = Field(
+        default=90 * 86_400_000,
+        ge=0,
+        validation_alias="KEEP_LOGS",
+        description="How long log lines of steps are kept, also of runs that go on or are kept for longer; 0 is for ever.",
     )
 
     egress_allow: str = Field(

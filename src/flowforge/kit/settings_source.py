@@ -68,6 +68,14 @@ def load_settings(environ: Mapping[str, str], *, data: Path | None = None) -> Se
     return _build(_gather(environ, data))
 
 
+def list_given(environ: Mapping[str, str], *, data: Path | None = None) -> dict[str, object]:
+    """What is said of settings, by their names, whether it can be used or not. Keys and passwords are in it as they are."""
+    faults: list[Detail] = []
+    given = _read_environment(environ, faults)
+    folder = data or Path(str(given["DATA"].value if "DATA" in given else DEFAULT_DATA)).expanduser()
+    return {name: one.value for name, one in (_read_config(folder / CONFIG_FILE, faults) | given).items()}
+
+
 def describe_settings(environ: Mapping[str, str] | None = None, *, data: Path | None = None) -> list[SettingRow]:
     """A row for each setting, in the order of the code. Without `environ`, values are the defaults. Keys are never shown.
 

@@ -57,7 +57,11 @@ _FIELDS: Final = (
     FaultCode("loop_bound", "The limit of a flow.repeat is zero or above LIMIT_LOOP_MAX.", "Choose a limit between."),
     FaultCode("schema_invalid", "`input` is no JSON Schema (2020-12).", "Mend the schema at the place that is named."),
     FaultCode("schema_ref", "A `$ref` in `input` leads out of the document or nowhere.", "Move what it names into `$defs`."),
-    FaultCode("cron_fields", "A cron expression does not have five fields.", "Write minute, hour, day, month and weekday."),
+    FaultCode(
+        "cron_fields",
+        "A cron expression has neither five fields nor, where LIMIT_CRON_MIN is below a minute, six.",
+        "Write minute, hour, day, month and weekday; six begin with the seconds.",
+    ),
     FaultCode("cron_length", "A cron expression is too long.", "Use lists and steps, or several triggers."),
     FaultCode("cron_syntax", "A cron expression has characters or a name that are not allowed.", "Write it like `0 7 * * 1-5`."),
 )

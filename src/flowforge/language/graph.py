@@ -253,6 +253,7 @@ class Workflow:
     triggers: tuple[Trigger, ...]
     variables: tuple[str, ...]
     """Names of workspace variables that the document reads."""
+    reads_resume_url: bool
     secrets: tuple[str, ...]
     calls: tuple[str, ...]
     """Names of the workflows it calls."""

@@ -18,7 +18,7 @@ DURATION_FIELD_MAX_MS: Final = 3_650 * 86_400_000
 
 _EXPRESSION_SCHEMA: Final[JsonObject] = {"type": "string", "pattern": r"\$\{\{", "description": "An expression: ${{ … }}"}
 _ONE_EXPRESSION: Final = re.compile(r"\s*\$\{\{.*\}\}\s*", re.DOTALL)
-_TIME: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+TIME_PATTERN: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
 _RATE: Final = re.compile(r"([0-9]{1,9})/(?:(ms|s|m|h|d)|([0-9A-Za-z.]+))")
 
 
@@ -165,11 +165,11 @@ class Time(ConstantShape):
     """A moment: RFC 3339 with a zone."""
 
     def check_constant(self, value: JsonValue, path: Path, sink: Sink) -> None:
-        if not isinstance(value, str) or not _is_time(value):
+        if not isinstance(value, str) or not is_time(value):
             sink.add("time", path, f"{show(value)} is no time; write it with a zone, like 2030-01-31T07:00:00Z.")
 
     def schema(self) -> JsonObject:
-        return {"type": "string", "pattern": f"^(?:{_TIME})$", "examples": ["2030-01-31T07:00:00Z"]}
+        return {"type": "string", "pattern": f"^(?:{TIME_PATTERN})$", "examples": ["2030-01-31T07:00:00Z"]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -438,8 +438,8 @@ def find_duration_ms(value: JsonValue) -> int | None:
         return None
 
 
-def _is_time(text: str) -> bool:
-    if not re.fullmatch(_TIME, text, re.ASCII):
+def is_time(text: str) -> bool:
+    if not re.fullmatch(TIME_PATTERN, text, re.ASCII):
         return False
     try:
         datetime.fromisoformat(text.upper())

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from ipaddress import ip_network
 from typing import Final
 
@@ -10,6 +11,7 @@ from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.language.faults import At, Sink
 from flowforge.language.positions import Path
 from flowforge.language.shapes import (
+    TIME_PATTERN,
     Choice,
     Condition,
     Constant,
@@ -22,12 +24,14 @@ from flowforge.language.shapes import (
     ListOf,
     Templated,
     Text,
-    Time,
     Whole,
+    is_time,
     show,
 )
 
 CRON_CHARACTERS_MAX: Final = 256
+WALL_TIME_PATTERN: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})?"
+"""A time without a zone."""
 _SHARED_SECRETS: Final = ("hmac", "standard", "github", "stripe", "slack", "bearer")
 _RESERVED_PATHS: Final = ("connectors/", "entitlements/")
 
@@ -46,7 +50,7 @@ class TriggerKind:
 
 
 class CronText(ConstantShape):
-    """Five fields, or one of the short names."""
+    """Five fields, six with the seconds first, or one of the short names. Whether six are allowed is a setting of the server."""
 
     _NAMES: Final = ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly")
 
@@ -59,9 +63,10 @@ class CronText(ConstantShape):
             sink.add("cron_syntax", path, "A cron expression has plain ASCII characters only.")
         elif value.strip().startswith("@"):
             self._check_name(value.strip().lower(), path, sink)
-        elif len(value.split()) != 5:
+        elif len(value.split()) not in (5, 6):
             message = (
-                f"{show(value)} has {len(value.split())} fields; a cron expression has five: minute, hour, day, month, weekday."
+                f"{show(value)} has {len(value.split())} fields; a cron expression has five: minute, hour, day, month, weekday; "
+                "or six, with the seconds first."
             )
             sink.add("cron_fields", path, message)
 
@@ -70,7 +75,33 @@ class CronText(ConstantShape):
             sink.add("cron_syntax", path, f"{show(name)} is not one of {', '.join(self._NAMES)}.")
 
     def schema(self) -> JsonObject:
-        return {"type": "string", "maxLength": CRON_CHARACTERS_MAX, "examples": ["0 7 * * 1-5"]}
+        return {"type": "string", "maxLength": CRON_CHARACTERS_MAX, "examples": ["0 7 * * 1-5", "*/10 * * * * *"]}
+
+
+class WallTime(ConstantShape):
+    """A moment: RFC 3339 with a zone, or what the wall clock shows in the schedule's."""
+
+    def check_constant(self, value: JsonValue, path: Path, sink: Sink) -> None:
+        if not isinstance(value, str) or not (_is_wall_time(value) or is_time(value)):
+            message = f"{show(value)} is no time; write it with a zone (2030-01-31T07:00:00Z), or without one in `timezone`."
+            sink.add("time", path, message)
+
+    def schema(self) -> JsonObject:
+        return {
+            "type": "string",
+            "pattern": f"^(?:{TIME_PATTERN}|{WALL_TIME_PATTERN})$",
+            "examples": ["2030-01-31T07:00:00Z", "2030-01-31T07:00"],
+        }
+
+
+def _is_wall_time(text: str) -> bool:
+    if not re.fullmatch(WALL_TIME_PATTERN, text):
+        return False
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _check_webhook(value: JsonObject, path: Path, sink: Sink) -> None:
@@ -160,17 +191,19 @@ _SCHEDULE: Final = TriggerKind(
     description="A time table.",
     parameters=Group(
         (
-            Field("cron", CronText(), "Five fields, in the time zone."),
+            Field(
+                "cron", CronText(), "Five fields, in the time zone; six, seconds first, where LIMIT_CRON_MIN is below a minute."
+            ),
             Field("every", Duration(), "A fixed pause."),
-            Field("at", Time(), "One moment."),
+            Field("at", WallTime(), "One moment; without a zone, in the time zone."),
             Field(
                 "timezone",
                 Text(r"[A-Za-z][A-Za-z0-9_+/-]{0,63}", 64, hint="name a zone like Europe/Berlin"),
                 "IANA name.",
                 default="UTC",
             ),
-            Field("start", Time(), "Not before."),
-            Field("end", Time(), "Not after."),
+            Field("start", WallTime(), "Not before."),
+            Field("end", WallTime(), "Not after."),
             Field("jitter", Duration(), "Spreads the starts at random."),
             Field("calendar", Text(), "Days that count or do not, by the calendar's name."),
             Field(

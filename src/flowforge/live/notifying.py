@@ -14,6 +14,7 @@ from flowforge.kit.values import JsonObject
 from flowforge.live.models import TITLE_LENGTH, NotificationRow
 from flowforge.live.subscription_errors import NotificationNotFoundError
 from flowforge.live.types import Notice
+from flowforge.web.selecting import Selection
 
 CREATED: Final = "notification.created"
 _BY: Final = "system"
@@ -53,15 +54,13 @@ async def notify(session: AsyncSession, notice: Notice, *, at_ms: int) -> bool:
 
 
 async def list_notifications(
-    session: AsyncSession, user_id: str, *, is_unread: bool, before: str | None, limit: int
+    session: AsyncSession, user_id: str, selection: Selection, *, is_unread: bool
 ) -> Sequence[NotificationRow]:
-    """Those of one person, the newest first, one more than `limit` where there are more."""
+    """Those of one person."""
     query = select(NotificationRow).where(NotificationRow.user_id == user_id)
     if is_unread:
         query = query.where(NotificationRow.read_at.is_(None))
-    if before is not None:
-        query = query.where(NotificationRow.id < before)
-    return (await session.scalars(query.order_by(NotificationRow.id.desc()).limit(limit + 1))).all()
+    return (await session.scalars(selection.narrow(query))).all()
 
 
 async def mark_read(session: AsyncSession, user_id: str, notification_id: str, *, at_ms: int) -> None:

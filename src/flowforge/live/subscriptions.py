@@ -2,16 +2,18 @@
 
 from base64 import b64encode
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final, cast
 from urllib.parse import urlsplit
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from flowforge.cluster.event_types import EVENT_TYPES, EVERY, STEP, is_known_type, means
 from flowforge.cluster.outbox import find_last_no
 from flowforge.kit.border import decode, encode
 from flowforge.kit.chance import draw_bytes
-from flowforge.kit.keyring import Keyring, Place, Sealed
+from flowforge.kit.keyring import Keyring, Place, Sealed, UnreadableError
 from flowforge.live.models import URL_LENGTH, DeliveryRow, SubscriptionRow
 from flowforge.live.subscription_errors import (
     DeliveryNotFoundError,
@@ -20,10 +22,11 @@ from flowforge.live.subscription_errors import (
     SubscriptionNotFoundError,
 )
 from flowforge.live.types import DeliveryStatus, NewSubscription, Subscription
+from flowforge.web.selecting import Selection
 
 SECRET_PREFIX: Final = "whsec_"  # noqa: S105 (a prefix)
 _SECRET_BYTES: Final = 32
-KINDS: Final = ("workflow", "run", "task", "approval", "user", "trigger", "batch")
+KINDS: Final = tuple(kind for kind in EVENT_TYPES if kind != STEP)
 """The events that one may subscribe to; those of steps are read from the runs themselves."""
 
 
@@ -72,10 +75,9 @@ async def get_subscription(session: AsyncSession, workspace_id: str, subscriptio
     return row
 
 
-async def list_subscriptions(session: AsyncSession, workspace_id: str, *, after: str, limit: int) -> Sequence[SubscriptionRow]:
-    """In the order in which they were made, one more than `limit` where there are more."""
-    query = select(SubscriptionRow).where(SubscriptionRow.workspace_id == workspace_id, SubscriptionRow.id > after)
-    return (await session.scalars(query.order_by(SubscriptionRow.id).limit(limit + 1))).all()
+async def list_subscriptions(session: AsyncSession, workspace_id: str, selection: Selection) -> Sequence[SubscriptionRow]:
+    query = select(SubscriptionRow).where(SubscriptionRow.workspace_id == workspace_id)
+    return (await session.scalars(selection.narrow(query))).all()
 
 
 async def change_subscription(
@@ -118,16 +120,14 @@ async def delete_subscription(session: AsyncSession, workspace_id: str, subscrip
 
 
 async def list_deliveries(
-    session: AsyncSession, workspace_id: str, subscription_id: str, *, status: str | None, before: str | None, limit: int
+    session: AsyncSession, workspace_id: str, subscription_id: str, selection: Selection, *, status: str | None
 ) -> Sequence[DeliveryRow]:
-    """The newest first, one more than `limit` where there are more. Raises SubscriptionNotFoundError."""
+    """`status` None: of each. Raises SubscriptionNotFoundError."""
     row = await get_subscription(session, workspace_id, subscription_id)
     query = select(DeliveryRow).where(DeliveryRow.subscription_id == row.id)
     if status is not None:
         query = query.where(DeliveryRow.status == status)
-    if before is not None:
-        query = query.where(DeliveryRow.id < before)
-    return (await session.scalars(query.order_by(DeliveryRow.id.desc()).limit(limit + 1))).all()
+    return (await session.scalars(selection.narrow(query))).all()
 
 
 async def redeliver(
@@ -169,8 +169,7 @@ def read_types(row: SubscriptionRow) -> list[str]:
 
 def matches(types: Sequence[str], event_type: str) -> bool:
     """Whether one of the types means this event."""
-    kind = event_type.partition(".")[0]
-    return any(wanted in {"*", event_type, f"{kind}.*"} for wanted in types)
+    return any(wanted == EVERY or means(wanted, event_type) for wanted in types)
 
 
 def check_url(url: str) -> None:
@@ -189,13 +188,11 @@ def check_url(url: str) -> None:
 def check_types(types: Sequence[str]) -> None:
     """Raises SubscriptionInvalidError where one of them is no event that can be subscribed to."""
     for wanted in types:
-        kind, dot, name = wanted.partition(".")
-        is_good = wanted == "*" or (kind in KINDS and bool(dot) and (name == "*" or (name.isascii() and name.isalpha())))
-        if not is_good or len(wanted) > 40:
-            known = ", ".join(f"{kind}.*" for kind in KINDS)
-            raise SubscriptionInvalidError(
-                "types", f"Types are names like run.finished, or one of {known}, or *.", "type_unknown"
-            )
+        is_step = wanted.startswith(f"{STEP}.")
+        if wanted != EVERY and (is_step or not is_known_type(wanted)):
+            known = ", ".join(f"{kind}.({'|'.join(EVENT_TYPES[kind])})" for kind in KINDS)
+            message = f"There is no event {wanted[:60]!r} to subscribe to: types are {known}, a kind like run.*, or *."
+            raise SubscriptionInvalidError("types", message, "type_unknown")
 
 
 # --- the secret --------------------------------------------------------------------------------------------------------------
@@ -207,13 +204,19 @@ def reveal_secret(keyring: Keyring, row: SubscriptionRow) -> str:
 
 
 async def reencrypt_subscriptions(session: AsyncSession, keyring: Keyring) -> int:
-    """Seals all secrets anew that another key than the current one has sealed; how many those were. For the rotation of keys."""
+    """Seals all secrets anew that another key than the current one has sealed; how many those were. For the rotation of keys.
+
+    One that no key opens stays as it is: its deliveries say so.
+    """
     query = select(SubscriptionRow).where(SubscriptionRow.key_id != keyring.current_key_id)
     rows = (await session.scalars(query)).all()
+    changed = 0
     for row in rows:
-        _seal(keyring, row, reveal_secret(keyring, row))
+        with suppress(UnreadableError):
+            _seal(keyring, row, reveal_secret(keyring, row))
+            changed += 1
     await session.flush()
-    return len(rows)
+    return changed
 
 
 async def disable_gone(session: AsyncSession, workspace_id: str, subscription_id: str, at_ms: int) -> None:

@@ -7,6 +7,7 @@ from flowforge.operations.context import AttemptContext
 from flowforge.operations.declaration import DefinitionError, operation
 from flowforge.operations.definition import (
     AttemptError,
+    Cache,
     ErrorCode,
     Example,
     Exit,
@@ -16,6 +17,7 @@ from flowforge.operations.definition import (
     OperationContext,
     RetryableError,
 )
+from flowforge.operations.middleware import Middleware, OperationCall
 from flowforge.operations.models import IS_FILE, IS_LITERAL, IS_URL, MAY_SECRET, FileInput, StrictModel, require_one
 from flowforge.operations.registry import Registry
 
@@ -26,14 +28,17 @@ __all__ = [
     "MAY_SECRET",
     "AttemptContext",
     "AttemptError",
+    "Cache",
     "DefinitionError",
     "ErrorCode",
     "Example",
     "Exit",
     "FatalError",
     "FileInput",
+    "Middleware",
     "Nature",
     "Operation",
+    "OperationCall",
     "OperationContext",
     "Registry",
     "RetryableError",

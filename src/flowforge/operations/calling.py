@@ -23,7 +23,7 @@ from flowforge.operations.definition import (
     RetryableError,
 )
 from flowforge.operations.faults import list_faults
-from flowforge.operations.masking import NO_SECRETS, mask_value
+from flowforge.operations.masking import NO_SECRETS, mask_error, mask_value
 
 DEFAULT_LIMITS: Final = Limits()
 
@@ -107,7 +107,7 @@ async def run_effect(
         result = await _call(operation, parameters, context)
         port, output = _read_outcome(operation, result, limits)
     except AttemptError as error:
-        _mask_error(error, context.masker)
+        mask_error(context.masker, error)
         raise
     except Exception as error:  # noqa: BLE001 - supervisor, as above
         _raise_unexpected(operation, error, context.masker)
@@ -131,12 +131,6 @@ def _find_file_form(operation: Operation, parameters: BaseModel) -> OperationFun
         return None
     is_given = any(getattr(parameters, name) is not None for name in operation.file_parameters)
     return operation.file_function if is_given else None
-
-
-def _mask_error(error: AttemptError, masker: Masker) -> None:
-    error.message = masker.mask(error.message)
-    error.details = mask_value(masker, error.details)
-    error.args = (error.message,)
 
 
 def _raise_unexpected(operation: Operation, error: Exception, masker: Masker = NO_SECRETS) -> NoReturn:

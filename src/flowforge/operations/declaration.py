@@ -7,7 +7,7 @@ from typing import Any, Final, Required, TypedDict, Unpack
 
 from pydantic import BaseModel
 
-from flowforge.operations.definition import ErrorCode, Example, Nature, Operation, OperationFunction
+from flowforge.operations.definition import Cache, ErrorCode, Example, Nature, Operation, OperationFunction
 from flowforge.operations.models import IS_FILE, IS_LITERAL, IS_URL, MAY_SECRET, collect_marked, list_models
 
 OPERATION_NAME: Final = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
@@ -36,6 +36,7 @@ class Facts(TypedDict, total=False):
     examples: tuple[Example, ...]
     permission: str
     target: Callable[[Mapping[str, Any]], str]
+    cache: Cache
     with_file: OperationFunction
     """The form of a pure operation for a file: a plain function that takes the same parameters and a context, and runs as a heavy one."""
 
@@ -137,6 +138,12 @@ def _list_function_faults(operation: Operation) -> list[str]:
         return ["an effect is an async function; write async def, or give it the nature PURE or HEAVY"]
     if operation.file_function is not None and not (operation.is_pure and operation.file_parameters):
         return ["a form for files belongs to a pure operation that has a parameter of the type FileInput"]
+    if operation.cache is not None and operation.is_pure:
+        return ["a pure operation is computed sooner than it is looked up; one that is costly has the nature HEAVY"]
+    if operation.cache is not None and operation.nature is Nature.EFFECT and not operation.cache.only_reads:
+        return [
+            "an effect that is not done again must not be missed: give the cache only_reads=True if it changes nothing outside"
+        ]
     return []
 
 

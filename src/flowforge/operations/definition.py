@@ -6,6 +6,7 @@ the MCP tool.
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, Protocol, TypeVar
@@ -140,6 +141,18 @@ class OperationContext(Protocol):
     def log(self, level: str, message: str, **fields: JsonValue) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """The result of a call may be used again, for so long, where the same is called in the same workspace.
+
+    `keep` is the time, or a function that reads it from the parameters (None: not of this call). `only_reads`: said of an effect, which
+    is not repeated where a result is used again: it changes nothing outside.
+    """
+
+    keep: timedelta | Callable[[Any], timedelta | None]
+    only_reads: bool = False
+
+
 OperationFunction = Callable[..., Awaitable[Any]] | Callable[..., Any]
 
 
@@ -174,6 +187,8 @@ class Operation:
     target: Callable[[Mapping[str, Any]], str] | None = None
     """Names the host or resource that an effect touches, for the effects ledger; gets the evaluated parameters."""
     examples: tuple[Example, ...] = ()
+    cache: Cache | None = None
+    """None: every call is made."""
 
     @cached_property
     def parameters_schema(self) -> JsonObject:

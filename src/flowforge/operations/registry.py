@@ -1,24 +1,29 @@
 """All operations that are installed here, and how they are found."""
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType, ModuleType
-from typing import Final
+from typing import Final, TypeVar
 
 from flowforge.kit.errors import AlreadyExistsError, NotFoundError
 from flowforge.operations.declaration import DefinitionError, check_operation
 from flowforge.operations.definition import Operation
+from flowforge.operations.middleware import Middleware, check_middleware
 
 logger = logging.getLogger(__name__)
 
+OfferedT = TypeVar("OfferedT")
+
 ENTRY_POINT_GROUP: Final = "flowforge.operations"
 """A package offers operations by an entry point of this group that names a module; every `Operation` in the module is taken."""
+MIDDLEWARE_GROUP: Final = "flowforge.middlewares"
+"""Middlewares likewise: every `Middleware` in the module is taken."""
 
 
 class Registry:
-    """Operations by their name. `problems` holds a sentence for each package or operation that could not be taken.
+    """Operations by their name, and the middlewares around them. `problems` holds a sentence for what could not be taken.
 
     Those of `modules` (by the name of the operation, the name of its module) are imported when they are asked for.
     """
@@ -27,6 +32,8 @@ class Registry:
         self._modules = dict(modules)
         self._operations: dict[str, Operation] = {}
         self._sources: dict[str, str] = dict.fromkeys(modules, source)
+        self._middlewares: dict[str, Middleware] = {}
+        self._around: dict[str, tuple[Middleware, ...]] = {}
         self.problems: list[str] = []
 
     def register(self, operation: Operation, source: str = "this program") -> None:
@@ -50,12 +57,42 @@ class Registry:
         """Takes every operation among the module's names; one that is refused becomes a problem, and the rest goes on."""
         for found in list(vars(module).values()):
             if isinstance(found, Operation):
-                self._register_or_report(found, source)
+                self._register_or_report(self.register, found, source)
+
+    def register_middleware(self, middleware: Middleware, source: str = "this program") -> None:
+        """Takes the middleware in.
+
+        Raises:
+            AlreadyExistsError: another middleware has the name.
+            DefinitionError: it could not be called.
+        """
+        check_middleware(middleware)
+        if self._middlewares.setdefault(middleware.name, middleware) is not middleware:
+            raise AlreadyExistsError(
+                f"The middleware {middleware.name} of {source} was not taken: there is another one of that name."
+            )
+        self._around.clear()
+
+    def list_middlewares(self) -> list[Middleware]:
+        """All of them, the outermost first."""
+        return sorted(self._middlewares.values(), key=lambda middleware: (middleware.priority, middleware.name))
+
+    def find_middlewares(self, operation: str) -> tuple[Middleware, ...]:
+        """Those that stand around the attempts of an operation, the outermost first. Cheap: asked at each attempt."""
+        if not self._middlewares:
+            return ()
+        found = self._around.get(operation)
+        if found is None:
+            found = tuple(middleware for middleware in self.list_middlewares() if middleware.covers(operation))
+            self._around[operation] = found
+        return found
 
     def register_installed(self) -> None:
-        """Takes the operations of all installed packages that offer some; a broken package becomes one problem, and the rest goes on."""
-        for point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda point: (_package_of(point), point.name)):
-            self._register_entry_point(point)
+        """Takes what all installed packages offer; a broken package becomes one problem, and the rest goes on."""
+        points = entry_points()
+        for group in (ENTRY_POINT_GROUP, MIDDLEWARE_GROUP):
+            for point in sorted(points.select(group=group), key=lambda point: (_package_of(point), point.name)):
+                self._register_entry_point(point)
 
     def find(self, name: str) -> Operation | None:
         found = self._operations.get(name)
@@ -106,12 +143,15 @@ class Registry:
             return
         if not isinstance(module, ModuleType):
             self._report(f"The entry point {point.name} of the package {source} names no module; its operations were not taken.")
-            return
-        self.register_module(module, source)
+        elif point.group == MIDDLEWARE_GROUP:
+            for middleware in [found for found in vars(module).values() if isinstance(found, Middleware)]:
+                self._register_or_report(self.register_middleware, middleware, source)
+        else:
+            self.register_module(module, source)
 
-    def _register_or_report(self, operation: Operation, source: str) -> None:
+    def _register_or_report(self, register: Callable[[OfferedT, str], None], offered: OfferedT, source: str) -> None:
         try:
-            self.register(operation, source)
+            register(offered, source)
         except (AlreadyExistsError, DefinitionError) as error:
             self._report(str(error))
 

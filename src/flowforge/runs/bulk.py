@@ -11,8 +11,7 @@ from flowforge.engine.store import Delivery, NewMail
 from flowforge.kit.border import encode
 from flowforge.kit.errors import FlowForgeError, RequestError
 from flowforge.kit.values import JsonObject, JsonValue
-from flowforge.runs import batch_rows, repository
-from flowforge.runs.batches import Batch, Slice
+from flowforge.runs import repository
 from flowforge.runs.criteria import Criterion, describe_criteria, restore_criteria
 from flowforge.runs.errors import (
     BulkSizeError,
@@ -28,6 +27,8 @@ from flowforge.runs.sight import CANCEL, DELETE, OPERATE, find_sight, get_run_fo
 from flowforge.runs.starting import Runner, RunReader
 from flowforge.runs.steering import list_retryable, require_state
 from flowforge.runs.types import TERMINAL_STATUSES, RunHeader
+from flowforge.web.batches.rows import insert_batch
+from flowforge.web.batches.types import Batch, Slice
 from flowforge.web.calls import Call, Parts
 
 BULK: Final = "runs.bulk"
@@ -87,7 +88,7 @@ async def create_bulk(session: AsyncSession, call: Call, request: JsonObject, re
         total=total,
         result={"action": request["action"], "matched": total, "changed": 0, "failed": []},
     )
-    await batch_rows.insert_batch(session, batch)
+    await insert_batch(session, batch)
     await record(session, call, "run.bulk_requested", "batch", batch.id, after={**request, **noted, "matched": total})
     return batch
 

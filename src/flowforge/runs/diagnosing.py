@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.runs import repository
-from flowforge.runs.opening import OpenedRun
+from flowforge.runs.opened import OpenedRun
 from flowforge.runs.types import StepRecord, WaitingFor, error_as_json
 
 _WEEK_MS: Final = 7 * 86_400_000

@@ -55,18 +55,6 @@ class DefinitionMissingError(NotInstalledError):
         super().__init__(message, [Detail(field="run", message=message, code="not_installed")])
 
 
-class BatchNotFoundError(NotFoundError):
-    def __init__(self, batch_id: str) -> None:
-        message = f"There is no batch {batch_id}; a batch is kept for 30 days after its end."
-        super().__init__(message, [Detail(field="batch", message=message, code="batch_unknown")])
-
-
-class BatchEndedError(ConflictError):
-    def __init__(self, batch_id: str, status: str) -> None:
-        message = f"The batch {batch_id} has ended ({status}) and cannot be stopped any more."
-        super().__init__(message, [Detail(field="batch", message=message, code="batch_ended")])
-
-
 class BulkSizeError(ValidationError):
     def __init__(self, count: int, most: int) -> None:
         message = f"These are {count} ids, and at most {most} may be named; use `where` for more."
@@ -84,9 +72,3 @@ class ResumeTokenError(NotFoundError):
 
     def __init__(self) -> None:
         super().__init__("There is nothing here: the link is not valid, or what it was for is done.")
-
-
-class CursorError(ValidationError):
-    def __init__(self) -> None:
-        message = "This cursor belongs to another list; begin again without a cursor."
-        super().__init__(message, [Detail(field="cursor", message=message, code="cursor_invalid")])

@@ -13,8 +13,11 @@ _LOOKED_AT: Final = 100
 
 
 async def estimate_end_ms(session: AsyncSession, header: RunHeader, now_ms: int) -> int | None:
-    """Milliseconds since 1970; None of a run that has ended, and where no earlier run took as long as this one already does."""
-    if not header.is_open:
+    """Milliseconds since 1970; None of a run that has ended, and where no earlier run took as long as this one already does.
+
+    None too of an ad hoc document and of a draft: two of them need have nothing in common.
+    """
+    if not header.is_open or header.version is None:
         return None
     durations_ms = await repository.list_durations(session, header.workspace_id, header.workflow_id, header.version, _LOOKED_AT)
     remaining_ms = find_remaining_ms(durations_ms, now_ms - header.started_at_ms)

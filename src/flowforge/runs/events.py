@@ -1,14 +1,21 @@
 """The events of a run as the outside sees them, derived from its journal.
 
 `seq` = journal row * 65,536 + place in the row: it grows, has gaps, and is the same however often it is derived.
+
+Steps that are skipped or cancelled write nothing: that follows from the graph. Where the definition is at hand, the engine's own state is
+folded beside the history and says which they are, in the turn that decides it.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
+from flowforge.engine.errors import UnknownEventError
 from flowforge.engine.events import Event, StepCompleted, StepFailed
-from flowforge.engine.outbox_events import PLACES_PER_ROW, STEERING, WAITS_TOLD_MAX, describe_end, describe_start
+from flowforge.engine.machine import Program, RunState, fold
+from flowforge.engine.machine.state import Side
+from flowforge.engine.outbox_events import END_PLACE, PLACES_PER_ROW, STEERING, WAITS_TOLD_MAX, describe_end, describe_start
 from flowforge.kit.border import encode
 from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.language.graph import Workflow
@@ -47,18 +54,27 @@ class RunEvent:
         }
 
 
+_Told = tuple[str, JsonObject, str | None]
+"""Type, data and actor; None: who started the run."""
+
+
 class EventStream:
-    """Derives events turn by turn; `history` is what was read so far."""
+    """Derives events turn by turn, from the first one on; `history` is what was read so far."""
 
     def __init__(self, history: History | None = None) -> None:
         self.history = history or History()
         self._is_waiting = False
+        self._state: RunState | None = None
 
     def read(self, turn: JournalTurn) -> list[RunEvent]:
         """The events of the next journal row."""
         self.history.apply(turn)
         derived = [made for event in turn.events for made in self._derive(event, turn.at_ms)]
         derived.extend(self._derive_waiting())
+        end = derived.pop() if derived and derived[-1][0] == "run.finished" else None
+        # Behind all others, so that nobody's place depends on whether the definition is at hand.
+        derived.extend(islice(self._derive_over(turn), max(END_PLACE - len(derived), 0)))
+        placed = [*enumerate(derived), *([] if end is None else [(END_PLACE, end)])]
         started = self.history.get_started()
         base: JsonObject = {"run_id": started["run"], "workflow_id": started["workflow"]["id"]}
         return [
@@ -71,10 +87,10 @@ class EventStream:
                 actor=by or started["actor"],
                 data=base | data,
             )
-            for place, (kind, data, by) in enumerate(derived)
+            for place, (kind, data, by) in placed
         ]
 
-    def _derive(self, event: Event, at_ms: int) -> Iterator[tuple[str, JsonObject, str | None]]:
+    def _derive(self, event: Event, at_ms: int) -> Iterator[_Told]:
         if event["type"] == "run.started":
             yield "run.started", describe_start(event), None
         elif event["type"] == "run.mail" and event["kind"] in STEERING:
@@ -98,7 +114,31 @@ class EventStream:
             parked: JsonObject = {"kind": "attention", "reason": event["reason"]}
             yield "step.waiting", describe_step(event["step"], parked), None
 
-    def _derive_waiting(self) -> Iterator[tuple[str, JsonObject, str | None]]:
+    def _derive_over(self, turn: JournalTurn) -> Iterator[_Told]:
+        """The steps that the turn skips, and those in progress that it cancels. One that is aborted may still tell how it ended."""
+        for key, had_begun in self._fold(turn):
+            if had_begun:
+                attempt, duration_ms = self._measure(key, turn.at_ms)
+                yield "step.cancelled", describe_step(key, {"attempt": attempt, "duration_ms": duration_ms}), None
+            else:
+                yield "step.skipped", describe_step(key, {"attempt": 0}), None
+
+    def _fold(self, turn: JournalTurn) -> list[tuple[str, bool]]:
+        if turn.seq == 1 and self.history.workflow is not None:
+            self._state = RunState(Program(self.history.workflow), self.history.get_started(), turn.at_ms)
+        state = self._state
+        if state is None:
+            return []
+        state.over, state.side = [], Side()
+        try:
+            for event in turn.events:
+                fold(state, event, turn.at_ms)
+        except UnknownEventError:
+            # Of a newer version: what follows from it is known there.
+            self._state = None
+        return state.over
+
+    def _derive_waiting(self) -> Iterator[_Told]:
         """A run begins to wait with the turn after which nothing is under way and something is waited for."""
         if self.history.finished is not None:
             return
@@ -127,9 +167,9 @@ class EventStream:
         return describe_step(event["step"], data)
 
     def _measure(self, key: str, at_ms: int) -> tuple[int, int]:
-        """The number of the attempt that has just ended, and how long it took."""
-        made = self.history.find_last_attempt(key)
-        return (1, 0) if made is None else (made[0], at_ms - made[1])
+        """The number of the attempt that has just ended, and how long it took; a wait or a loop is one attempt."""
+        number, start_ms = self.history.find_last_attempt(key) or (1, self.history.find_start(key))
+        return number, 0 if start_ms is None else at_ms - start_ms
 
 
 def derive_events(turns: Iterable[JournalTurn], after_seq: int = 0, workflow: Workflow | None = None) -> list[RunEvent]:

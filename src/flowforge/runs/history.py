@@ -48,6 +48,7 @@ class History:
     """Reads a journal turn by turn. `workflow` gives order and kinds of the steps; without it they stand in the order of the journal."""
 
     def __init__(self, workflow: Workflow | None = None) -> None:
+        self.workflow = workflow
         self.outline = None if workflow is None else Outline(workflow)
         self.started: RunStarted | None = None
         self.finished: RunFinished | None = None
@@ -201,6 +202,11 @@ class History:
         if step is None or not step.attempts:
             return None
         return step.attempts[-1].number, step.attempts[-1].started_at_ms
+
+    def find_start(self, key: str) -> int | None:
+        """When a step began (in milliseconds since 1970); a wait or a loop begins without an attempt."""
+        step = self._steps.get(key)
+        return None if step is None else step.started_at_ms
 
     def has_open_attempts(self) -> bool:
         """Whether any attempt is under way, a called run's aside."""

@@ -1,35 +1,23 @@
-"""The table `batches`."""
+"""The table `kept_answers`."""
 
-from sqlalchemy import BigInteger, Index, Integer, String
+from sqlalchemy import BigInteger, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from flowforge.kit.database.metadata import ID_LENGTH, JSON_TEXT, MILLISECONDS, NAME_LENGTH, Base
+from flowforge.kit.database.metadata import ID_LENGTH, JSON_TEXT, MILLISECONDS, Base
 
 
-class BatchRow(Base):
-    """Long work. `request`, `place`, `result`, `error`: JSON. `holder`: who works on it, until `held_until` unless it says so again.
+class KeptAnswerRow(Base):
+    """A request that came with an Idempotency-Key. `name`: digest of its path and key; `digest`: of its body.
 
-    `place`: how far it is, in the words of its kind. `total` None: nobody has counted yet.
+    `event_no`: the named event that it stored, if it is about one. `answer`: JSON; None: it has not been answered yet.
     """
 
-    __tablename__ = "batches"
-    __table_args__ = (Index(None, "finished_at", "held_until"),)
+    __tablename__ = "kept_answers"
+    __table_args__ = (Index(None, "asked_at"),)
 
-    id: Mapped[str] = mapped_column(String(ID_LENGTH), primary_key=True)
-    workspace_id: Mapped[str] = mapped_column(String(ID_LENGTH))
-    kind: Mapped[str] = mapped_column(String(40))
-    status: Mapped[str] = mapped_column(String(20))
-    actor: Mapped[str] = mapped_column(String(NAME_LENGTH))
-    request: Mapped[str] = mapped_column(JSON_TEXT)
-    place: Mapped[str] = mapped_column(JSON_TEXT)
-    total: Mapped[int | None] = mapped_column(BigInteger)
-    done: Mapped[int] = mapped_column(BigInteger)
-    failed: Mapped[int] = mapped_column(BigInteger)
-    result: Mapped[str] = mapped_column(JSON_TEXT)
-    error: Mapped[str | None] = mapped_column(JSON_TEXT)
-    is_stopping: Mapped[int] = mapped_column(Integer)
-    holder: Mapped[str | None] = mapped_column(String(ID_LENGTH))
-    held_until: Mapped[int] = mapped_column(MILLISECONDS)
-    created_at: Mapped[int] = mapped_column(MILLISECONDS)
-    updated_at: Mapped[int] = mapped_column(MILLISECONDS)
-    finished_at: Mapped[int | None] = mapped_column(MILLISECONDS)
+    workspace_id: Mapped[str] = mapped_column(String(ID_LENGTH), primary_key=True)
+    name: Mapped[str] = mapped_column(String(ID_LENGTH), primary_key=True)
+    digest: Mapped[str] = mapped_column(String(ID_LENGTH))
+    event_no: Mapped[int | None] = mapped_column(BigInteger)
+    answer: Mapped[str | None] = mapped_column(JSON_TEXT)
+    asked_at: Mapped[int] = mapped_column(MILLISECONDS)

@@ -18,6 +18,7 @@ from flowforge.runs.start_repository import FirstRow, find_by_name, find_first_r
 from flowforge.runs.starting import Starter
 
 REPEATED_WITHIN_MS: Final = 86_400_000
+KEY_FIELD: Final = "Idempotency-Key"
 DIGEST_FIELD: Final = "digest"
 """Of a run's `trigger`: the digest of the body that it was started with."""
 
@@ -27,8 +28,10 @@ class IdempotencyMismatchError(ConflictError):
 
     code: ClassVar[str] = "IDEMPOTENCY_MISMATCH"
 
-    def __init__(self, field: str, run_id: str) -> None:
-        message = f"This key was used for another request, which started {run_id}; send a new key with a new request."
+    def __init__(self, field: str = KEY_FIELD, first: str | None = None) -> None:
+        """`first`: the run or event that the other request made."""
+        made = "" if first is None else f", which made {first}"
+        message = f"This key was used for another request{made}; send a new key with a new request."
         super().__init__(message, [Detail(field, message, "idempotency_mismatch")])
 
 
@@ -43,7 +46,7 @@ class Once:
     scope: str
     key: str
     digest: str
-    field: str = "Idempotency-Key"
+    field: str = KEY_FIELD
 
     @property
     def name(self) -> str:

@@ -1,47 +1,25 @@
 """A run opened: its history, the engine's state of it, and where it stands now."""
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from flowforge.engine.machine import RunState
 from flowforge.kit.border import decode
 from flowforge.kit.errors import InvariantError, NotFoundError
 from flowforge.kit.values import JsonObject
 from flowforge.language.graph import Workflow
 from flowforge.runs import repository
-from flowforge.runs.explaining import Standing, explain_run, find_status, fold_run, list_statuses
 from flowforge.runs.history import read_history
+from flowforge.runs.opened import OpenedRun, look_at
 from flowforge.runs.ports import RunGround
 from flowforge.runs.service import LoadedRun, read_journal
 from flowforge.runs.standing import find_standing
 from flowforge.runs.starting import RunReader
-from flowforge.runs.types import JournalTurn, RunHeader, StepRecord
+from flowforge.runs.types import JournalTurn, RunHeader
 
 _LONG_TURNS: Final = 200
 """A longer journal is read in a thread: the loop serves others meanwhile."""
-
-
-@dataclass(frozen=True, slots=True)
-class OpenedRun:
-    """`state` None: the run's definition does not compile here."""
-
-    run: LoadedRun
-    state: RunState | None
-    standing: Standing
-    status: str
-    steps: Sequence[StepRecord]
-
-    @property
-    def header(self) -> RunHeader:
-        return self.run.header
-
-    def explain(self) -> JsonObject:
-        """`{"sentence", "causes"}`: why the run is where it is."""
-        return explain_run(self.run, self.state, self.standing)
 
 
 async def open_run(session: AsyncSession, header: RunHeader, reader: RunReader, ground: RunGround, now_ms: int) -> OpenedRun:
@@ -49,8 +27,8 @@ async def open_run(session: AsyncSession, header: RunHeader, reader: RunReader, 
     run = await load_history(session, header, reader)
     standing = await find_standing(session, header, ground, now_ms)
     if len(run.turns) > _LONG_TURNS:
-        return await asyncio.to_thread(_look, run, standing)
-    return _look(run, standing)
+        return await asyncio.to_thread(look_at, run, standing)
+    return look_at(run, standing)
 
 
 async def load_history(session: AsyncSession, header: RunHeader, reader: RunReader) -> LoadedRun:
@@ -75,9 +53,3 @@ async def _find_workflow(reader: RunReader, digest: str) -> Workflow | None:
         return await reader.get_workflow(digest)
     except (NotFoundError, InvariantError):
         return None
-
-
-def _look(run: LoadedRun, standing: Standing) -> OpenedRun:
-    state = fold_run(run)
-    steps = run.history.list_steps(None if state is None else list_statuses(state))
-    return OpenedRun(run, state, standing, find_status(run, state, standing), steps)

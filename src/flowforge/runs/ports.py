@@ -3,8 +3,6 @@
 from collections.abc import Collection
 from typing import Protocol
 
-from flowforge.engine.store import NewEvent
-
 
 class RunGround(Protocol):
     """Wired under this class: the installation around the runs."""
@@ -27,9 +25,9 @@ class RunGround(Protocol):
         """Why the broker does not answer; None where it does, or there is none. May wait for the network."""
         ...
 
-    async def publish(self, event: NewEvent) -> int:
-        """Stores a named event and hands it to the runs that wait for it; how many it reached at once.
+    async def deliver_event(self, number: int) -> int:
+        """Hands a named event that is stored to the runs that wait for it; how many have it now. Done again, no run gets it twice.
 
-        When it returns, the event is stored: a run that begins to wait within a day gets it too.
+        If nobody comes to it, a sweep does; a run that begins to wait within a day gets it too.
         """
         ...

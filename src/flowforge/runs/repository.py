@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, CursorResult, RowMapping, and_, delete, exists, func, or_, select, tuple_, union_all
+from sqlalchemy import ColumnElement, CursorResult, RowMapping, and_, delete, exists, func, insert, or_, select, tuple_, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from flowforge.engine.store import NewEvent
 from flowforge.engine.tables import (
     definitions,
+    events,
     inbox,
     jobs,
     journal,
@@ -20,7 +22,7 @@ from flowforge.engine.tables import (
     step_logs,
     waits,
 )
-from flowforge.runs.searching import Mark, Search, begins_with, find_numbers, match_all, set_aside
+from flowforge.runs.searching import Mark, Search, find_numbers, match_all, set_aside
 from flowforge.runs.types import TERMINAL_STATUSES, RunHeader
 
 
@@ -175,10 +177,11 @@ async def count_runs(session: AsyncSession, workspace_id: str, search: Search) -
     return await session.scalar(query) or 0
 
 
-async def list_mail_names(session: AsyncSession, workspace_id: str, run_no: int, beginning: str) -> list[str]:
-    """The names that begin so of what was said to a run; none after its end."""
-    query = select(inbox.c.dedup).where(inbox.c.run_no == run_no, begins_with(inbox.c.dedup, beginning))
-    return [name for name in await session.scalars(query.where(_is_own(workspace_id, run_no))) if name is not None]
+async def insert_event(session: AsyncSession, workspace_id: str, event: NewEvent) -> int:
+    """Stores a named event, for the runs that wait for it; its number. Who commits has it delivered (`RunGround.deliver_event`)."""
+    values = {"name": event.name, "correlation": event.correlation, "body": event.body.decode(), "sender": event.by}
+    made = await session.execute(insert(events).values(workspace_id=workspace_id, at=event.at, matched=0, **values))
+    return cast("tuple[int]", cast("CursorResult[Any]", made).inserted_primary_key)[0]
 
 
 async def count_like_failures(session: AsyncSession, workspace_id: str, error_key: str, since_ms: int) -> int:

@@ -19,19 +19,26 @@ PAGE_POLICY: Final = (
 """The page's Content-Security-Policy."""
 
 
-def make_question(workflow: str, step: str, signal: str) -> str:
-    """The page that asks: one button, which posts to the address of the page."""
+def make_question(workflow: str, step: str, signal: str, action: str) -> str:
+    """The page that asks: one button, which posts to `action`, a token beside the page's own."""
     return _make_page(
         "Continue?",
         f"<p>The workflow <strong>{escape(workflow)}</strong> waits at the step <strong>{escape(step)}</strong> "
         f"for <strong>{escape(signal)}</strong>.</p>"
-        '<form method="post"><button type="submit">Continue</button></form>',
+        f'<form method="post" action="{escape(action)}"><button type="submit">Continue</button></form>',
     )
 
 
 def make_thanks(workflow: str) -> str:
     """The page after the button."""
     return _make_page("Thank you", f"<p>The workflow <strong>{escape(workflow)}</strong> goes on. You can close this page.</p>")
+
+
+def make_refusal() -> str:
+    """The page of a link that is not good, or not any more: nothing says which."""
+    return _make_page(
+        "This link is over", "<p>It is not valid, or what it was for is done. Whoever sent it can send another.</p>"
+    )
 
 
 def _make_page(title: str, content: str) -> str:

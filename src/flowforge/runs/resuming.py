@@ -1,12 +1,14 @@
 """Links that let a waiting run go on: whoever has the link may send the one signal that it names, and nothing else.
 
 A token is the wait that it is for, behind an HMAC of it. Nothing is stored: what the link was for is done when the run does not wait for
-it any more.
+it any more. The link that a definition reads as `run.resume_url` is made before any wait is there: it names the run alone, and means
+whichever signal the run waits for when it is used, the oldest first.
 """
 
 import hashlib
 import hmac
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,31 +27,51 @@ _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{40,2000}")
 
 @dataclass(frozen=True, slots=True)
 class ResumeToken:
-    """What a link is for: a step of a run that waits for a signal. `expires_ms`: when the wait ends by itself (ms since 1970)."""
+    """What a link is for: a run, or one wait of it for a signal. `expires_ms`: when that ends by itself (ms since 1970)."""
 
     workspace_id: str
     run_id: str
+    wait: "SignalWait | None" = None
+    expires_ms: int | None = None
+
+    def choose(self, waits: Sequence[WaitingFor]) -> WaitingFor | None:
+        """Of what the run waits for, the oldest first, that which the link is for."""
+        signals = (wait for wait in waits if wait.kind == "signal")
+        return next((wait for wait in signals if self.wait in (None, read_signal(wait))), None)
+
+
+@dataclass(frozen=True, slots=True)
+class SignalWait:
+    """A step that waits for a signal of this name, and of this key where it has one."""
+
     step: str
     signal: str
     key: str | None
-    expires_ms: int | None
 
-    def is_for(self, wait: WaitingFor) -> bool:
-        """Whether the link is for this wait."""
-        ref = wait.ref
-        return wait.kind == "signal" and wait.step == self.step and ref.get("name") == self.signal and ref.get("key") == self.key
+
+def read_signal(wait: WaitingFor) -> SignalWait:
+    """What a wait for a signal is for."""
+    key = wait.ref.get("key")
+    return SignalWait(wait.step, str(wait.ref.get("name")), None if key is None else str(key))
 
 
 def make_token(signing: SigningKeys, header: RunHeader, wait: WaitingFor) -> str:
     """The token of a run's wait for a signal."""
-    facts: list[JsonValue] = [
-        header.workspace_id,
-        header.id,
-        wait.step,
-        wait.ref.get("name"),
-        wait.ref.get("key"),
-        wait.until_ms,
-    ]
+    meant = read_signal(wait)
+    return _make(signing, [header.workspace_id, header.id, meant.step, meant.signal, meant.key, wait.until_ms])
+
+
+def make_run_token(signing: SigningKeys, workspace_id: str, run_id: str) -> str:
+    """The token of a run, for any signal that it will wait for."""
+    return _make(signing, [workspace_id, run_id])
+
+
+def make_url(public_url: str | None, token: str) -> str:
+    """The link. Without a PUBLIC_URL it begins with the path."""
+    return f"{public_url or ''}{RESUME_PATH}{token}"
+
+
+def _make(signing: SigningKeys, facts: list[JsonValue]) -> str:
     data = encode(facts)
     return encode_base64url(_sign(signing.derive(PURPOSE), data) + data)
 
@@ -65,11 +87,13 @@ def read_token(signing: SigningKeys, text: str, now_ms: int) -> ResumeToken | No
         return None
     match facts:
         case [str(workspace_id), str(run_id), str(step), str(signal), (str() | None) as key, (int() | None) as expires_ms]:
-            token = ResumeToken(workspace_id, run_id, step, signal, key, expires_ms)
-            is_fresh = expires_ms is None or now_ms < expires_ms
-            return token if is_fresh and is_id(run_id, "run") else None
+            token = ResumeToken(workspace_id, run_id, SignalWait(step, signal, key), expires_ms)
+        case [str(workspace_id), str(run_id)]:
+            token = ResumeToken(workspace_id, run_id)
         case _:
             return None
+    is_fresh = token.expires_ms is None or now_ms < token.expires_ms
+    return token if is_fresh and is_id(token.run_id, "run") else None
 
 
 def _open(signing: SigningKeys, text: str) -> bytes | None:

@@ -4,7 +4,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, WithJsonSchema
 
-from flowforge.web.bodies import Answer, Body, JsonField, Title
+from flowforge.runs.start_request import LABELS_MAX, PRIORITY_MAX, LabelText
+from flowforge.web.bodies import Answer, Body, JsonField, Title, show
 
 RUN_ID: Final = "run_01k3v6m5w8e9q2r4t6y8a0c2d4"
 _TIME: Final = "2026-03-01T08:00:00Z"
@@ -188,6 +189,23 @@ class DiagnosisAnswer(Answer):
     suggestions: list[SuggestionAnswer]
 
 
+class ChangeRunBody(Body):
+    """What people find the run by, and when its turn comes. What is not named stays."""
+
+    model_config = show({"labels": {"region": "south", "old": None}, "subject": "order-4712", "priority": 1})
+
+    labels: dict[LabelText, LabelText | None] | None = Field(
+        default=None, max_length=LABELS_MAX, description="A null takes the label away; null for all of it takes away all."
+    )
+    subject: LabelText | None = Field(default=None, description="Null takes it away.")
+    priority: int = Field(
+        default=5,
+        ge=0,
+        le=PRIORITY_MAX,
+        description="0 is first. Of a run that has not ended; what it has begun keeps its place.",
+    )
+
+
 class CancelBody(Body):
     """Why, for the record."""
 
@@ -250,6 +268,8 @@ class ResumedAnswer(Answer):
 class BulkBody(Body):
     """What is to be done with which runs: `ids`, or all that `where` finds."""
 
+    model_config = show({"action": "cancel", "where": ["status:eq:waiting"], "dry_run": True})
+
     action: Action
     ids: list[str] | None = Field(default=None, min_length=1, description="At most 1,000.", examples=[[RUN_ID]])
     where: list[str] | None = Field(default=None, min_length=1, max_length=20, examples=[["status:eq:waiting"]])
@@ -272,18 +292,3 @@ class BulkAnswer(Answer):
     matched: int
     changed: int
     failed: list[BulkFault] = Field(description="The first hundred.")
-
-
-class BatchAnswer(Answer):
-    """Long work, and how far it is."""
-
-    id: str = Field(examples=["bat_01k3v6m5w8e9q2r4t6y8a0c2d4"])
-    kind: str
-    status: Literal["queued", "running", "completed", "failed", "stopped"]
-    total: int | None = Field(description="Null: not counted yet.")
-    done: int
-    failed: int
-    result: JsonField
-    error: JsonMap | None
-    created_at: Time
-    finished_at: Time | None

@@ -1,6 +1,5 @@
 """The use cases of reading runs. What changes a run is mail to it, and goes through the engine's store."""
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import cast
@@ -9,16 +8,17 @@ from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from flowforge.engine.store import Store
-from flowforge.kit.border import decode, digest_value, encode
+from flowforge.kit.border import decode
 from flowforge.kit.errors import InvariantError
 from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.language.graph import Workflow
 from flowforge.runs import repository
-from flowforge.runs.errors import CursorError, RunNotFoundError
+from flowforge.runs.errors import RunNotFoundError
 from flowforge.runs.history import History, decode_turn, read_history
 from flowforge.runs.repository import QueueRow, RunFilter
 from flowforge.runs.start_repository import find_last_rows
 from flowforge.runs.types import JournalTurn, Page, RunHeader, RunLog
+from flowforge.web.lists import cut_page, mark_list, read_cursor
 
 __all__ = [
     "CompileDefinition",
@@ -61,14 +61,14 @@ async def list_runs(
     """The newest first.
 
     Raises:
-        CursorError: the cursor belongs to a list with another filter, or is none.
+        ParameterError: `cursor_invalid`: it is of a list with another filter, or is none.
     """
-    mark = digest_value(cast("JsonValue", asdict(wanted)))
-    before = None if cursor is None else _read_cursor(cursor, mark)
+    mark = mark_list("runs", workspace_id, cast("JsonValue", asdict(wanted)))
+    place = read_cursor(cursor, mark, (int, int))
+    before = None if place is None else (int(place[0]), int(place[1]))
     found = await repository.list_runs(session, workspace_id, wanted, before=before, limit=limit + 1)
-    page = found[:limit]
-    is_last = len(found) <= limit
-    return Page(page, None if is_last else _make_cursor(page[-1], mark))
+    page, following = cut_page(found, limit, mark, lambda header: (header.started_at_ms, header.no))
+    return Page(page, following)
 
 
 async def find_run(session: AsyncSession, workspace_id: str, run_id: str) -> RunHeader | None:
@@ -170,18 +170,3 @@ async def list_log_page(
 def _read_line(row: RowMapping) -> RunLog:
     message, fields = row["message"], cast("JsonObject", decode(row["fields"]))
     return RunLog(row["at"], row["level"], row["step"], row["attempt"], message, fields)
-
-
-def _make_cursor(last: RunHeader, mark: str) -> str:
-    return urlsafe_b64encode(encode([last.started_at_ms, last.no, mark])).decode()
-
-
-def _read_cursor(cursor: str, mark: str) -> tuple[int, int]:
-    try:
-        match decode(urlsafe_b64decode(cursor.encode())):
-            case [int(started_at_ms), int(no), str(of)] if of == mark:
-                return started_at_ms, no
-            case _:
-                raise CursorError
-    except (ValueError, InvariantError):
-        raise CursorError from None

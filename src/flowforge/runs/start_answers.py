@@ -7,9 +7,10 @@ from flowforge.engine.store import NewRun, Verdict
 from flowforge.kit.values import JsonObject
 from flowforge.language.graph import Workflow
 from flowforge.language.times import format_timestamp_ms
+from flowforge.runs.events import describe_wait
 from flowforge.runs.history import History, decode_turn, read_history
 from flowforge.runs.types import JournalTurn, LoadBlob, RunHeader
-from flowforge.runs.views import describe_row, describe_run
+from flowforge.runs.views import DescribeWait, describe_row, describe_run
 
 
 def describe_birth(born: NewRun, verdict: Verdict, request: StartRequest, workflow: Workflow) -> JsonObject:
@@ -59,11 +60,16 @@ def read_rows(seq: int, at_ms: int, body: bytes) -> Sequence[JournalTurn]:
 
 
 def describe_journal(
-    header: RunHeader, turns: Sequence[JournalTurn], workflow: Workflow | None, load_blob: LoadBlob
+    header: RunHeader,
+    turns: Sequence[JournalTurn],
+    workflow: Workflow | None,
+    load_blob: LoadBlob,
+    describe_wait: DescribeWait = describe_wait,
 ) -> JsonObject:
     """The run as its journal says it is now."""
     history = read_history(turns, workflow)
-    described = describe_run(header, history, history.list_steps(), load_blob, status=find_status(history, header.status))
+    steps, status = history.list_steps(), find_status(history, header.status)
+    described = describe_run(header, history, steps, load_blob, status=status, describe_wait=describe_wait)
     described.setdefault("uncompensated", [])
     finished, ended_ms = history.finished, history.finished_at_ms
     if finished is not None and ended_ms is not None:

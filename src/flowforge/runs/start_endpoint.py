@@ -8,12 +8,13 @@ from starlette.responses import Response
 
 from flowforge.engine.errors import OverloadedError, StartRejectedError
 from flowforge.kit.border import encode
-from flowforge.kit.errors import NotInstalledError
+from flowforge.kit.errors import FlowForgeError, NotInstalledError
 from flowforge.runs.once import IdempotencyMismatchError
 from flowforge.runs.schemas import RunAnswer
 from flowforge.runs.start_request import KEY_HEADER, StartBody
 from flowforge.runs.start_serving import StartAnswer, serve_start
 from flowforge.runs.start_targets import START
+from flowforge.web.answers import answer_error
 from flowforge.web.calls import CallIn, Parts
 from flowforge.web.errors import BadRequestError
 from flowforge.web.frame import App, Receive, Scope, Send
@@ -38,9 +39,14 @@ class StartLayer:
             return
         scope["state"]["route"] = START_PATH
         # The guard comes before anything else of the request is looked at.
-        call = await admit(self._parts, HTTPConnection(scope, receive), START, RateKind.START)
-        data = await _read_body(receive)
-        answer = await serve_start(call, scope["headers"], scope["query_string"], data)
+        try:
+            call = await admit(self._parts, HTTPConnection(scope, receive), START, RateKind.START)
+            data = await _read_body(receive)
+            answer = await serve_start(call, scope["headers"], scope["query_string"], data)
+        except FlowForgeError as fault:
+            # Here, and not by the frame: the layers between see the answer, and let a page of another origin read it.
+            await answer_error(fault, scope["state"]["request_id"])(scope, receive, send)
+            return
         body = encode(answer.run)
         headers = [*_list_headers(answer), (b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})

@@ -12,12 +12,11 @@ from pydantic_core import PydanticCustomError
 
 from flowforge.kit.errors import Detail, ValidationError
 from flowforge.kit.limits import Limits
-from flowforge.kit.units import parse_duration
-from flowforge.web.bodies import Body, JsonField, TitleAdapter, read_json
+from flowforge.web.bodies import Body, JsonField, TitleAdapter, read_json, show
 from flowforge.web.errors import HeaderInvalidError, ParameterError
 from flowforge.web.faults import read_faults
+from flowforge.web.waiting import read_wait
 
-WAIT_MAX_MS: Final = 60_000
 KEY_HEADER: Final = "Idempotency-Key"
 KEY_LENGTH_MAX: Final = 255
 LABELS_MAX: Final = 50
@@ -32,6 +31,8 @@ LabelText = Annotated[str, StringConstraints(min_length=1, max_length=200), Afte
 
 class StartBody(Body):
     """Which workflow, with which input, and what the run is to be found by."""
+
+    model_config = show({"workflow": "purchase-orders", "input": {}, "labels": {"region": "north"}, "subject": "order-4711"})
 
     workflow: str | None = Field(default=None, min_length=1, max_length=200, description="Name or id.", examples=["order-intake"])
     version: Annotated[int, Field(ge=1, le=2**31 - 1)] | Literal["draft"] | None = Field(
@@ -95,23 +96,6 @@ def read_start_query(query: bytes) -> int:
             raise ParameterError(name, "This parameter may stand once only.", "parameter_repeated")
         found[name] = value
     return read_wait(found.get("wait"))
-
-
-def read_wait(text: str | None) -> int:
-    """How long the answer may be waited for, in milliseconds; None is not at all.
-
-    Raises:
-        ParameterError: it is no length of time up to 60 s.
-    """
-    if text is None:
-        return 0
-    try:
-        wait_ms = parse_duration(text[:100])
-    except ValueError:
-        wait_ms = -1
-    if not 0 <= wait_ms <= WAIT_MAX_MS:
-        raise ParameterError("wait", "`wait` is a length of time up to 60s, like 30s.", "wait")
-    return wait_ms
 
 
 def read_key(headers: Sequence[tuple[bytes, bytes]]) -> str | None:

@@ -7,6 +7,7 @@ from typing import Final, cast
 from flowforge.engine.births import StartRequest
 from flowforge.engine.events import Event
 from flowforge.engine.executor.engine import Started
+from flowforge.files.service import check_files, may_name_files
 from flowforge.kit.border import digest_value
 from flowforge.kit.errors import RequestError
 from flowforge.kit.values import JsonObject
@@ -17,6 +18,7 @@ from flowforge.runs.start_request import KEY_HEADER, StartBody, find_header, rea
 from flowforge.runs.start_targets import pin_target
 from flowforge.runs.starting import Runner, RunReader, Starter, TurnTeller
 from flowforge.runs.types import TERMINAL_STATUSES, JournalTurn
+from flowforge.runs.wait_links import describe_waits_for
 from flowforge.web.bodies import check_content_type
 from flowforge.web.calls import Call, Parts
 
@@ -73,7 +75,8 @@ async def serve_start(call: Call, headers: Headers, query: bytes, data: bytes) -
     once = None if key is None else Once("start", _ROUTE, key, digest_value(body.model_dump(mode="json")), KEY_HEADER)
     teller = find_teller(call.parts) if wait_ms else None
     watched = None if teller is None else _Watched(teller)
-    request, found = await _start(call, body, once, watched or call.port(Runner))
+    names_files = may_name_files(data)
+    request, found = await _start(call, body, once, watched or call.port(Runner), names_files=names_files)
     if wait_ms:
         return await _answer_waited(call, found, watched, wait_ms)
     return await _answer_now(call, request, found)
@@ -84,12 +87,17 @@ def find_teller(parts: Parts) -> TurnTeller | None:
     return cast("TurnTeller | None", parts.ports.get(TurnTeller))
 
 
-async def _start(call: Call, body: StartBody, once: Once | None, starter: Starter) -> tuple[StartRequest | None, OnceStarted]:
+async def _start(
+    call: Call, body: StartBody, once: Once | None, starter: Starter, *, names_files: bool
+) -> tuple[StartRequest | None, OnceStarted]:
     sessions, now_ms = call.parts.database.read, call.now_ms
     try:
+        if names_files:
+            async with call.read() as session:
+                await check_files(session, call.workspace_id, {"input": body.input, "document": body.document})
         request = await _make_request(call, body)
     except RequestError:
-        # The workflow may have been taken out of use since the first request of this key.
+        # The workflow, or a file, may have been taken away since the first request of this key.
         repeated = None if once is None else await find_repeated(sessions, call.workspace_id, once, now_ms=now_ms)
         if repeated is None:
             raise
@@ -149,4 +157,5 @@ async def _read_run(call: Call, started: Started) -> JsonObject:
         async with call.read() as session:
             header = await get_run(session, call.workspace_id, started.run_id)
     turns = [turn for row in await reader.load(started.run_no) for turn in read_rows(row.seq, row.at, row.body)]
-    return describe_journal(header, turns, await reader.get_workflow(header.digest), reader.load_blob)
+    workflow, describe_wait = await reader.get_workflow(header.digest), describe_waits_for(call, header)
+    return describe_journal(header, turns, workflow, reader.load_blob, describe_wait)

@@ -1,5 +1,7 @@
 """What a person may tell a run: checked against where the run stands, then handed to the engine as mail."""
 
+from typing import Final
+
 from flowforge.engine.machine import RunState
 from flowforge.engine.machine.state import COMPLETED, PARKED, READY, RETRYING, STATUS_NAMES, WAITING, locate
 from flowforge.engine.store import Delivery, NewMail, Store
@@ -17,6 +19,18 @@ from flowforge.runs.errors import (
 )
 from flowforge.runs.service import LoadedRun
 from flowforge.runs.types import RunHeader
+
+ACTIONS: Final = {
+    "cancel": "run.cancelled",
+    "pause": "run.paused",
+    "resume": "run.resumed",
+    "signal": "run.signalled",
+    "edit": "run.corrected",
+    "retry": "step.retried",
+    "skip": "step.skipped",
+    "resolve": "step.resolved",
+}
+"""What the audit log calls a word to a run, by its kind."""
 
 
 def send_mail(store: Store, header: RunHeader, kind: str, body: JsonObject, *, by: str) -> None:

@@ -1,6 +1,6 @@
 """Runs as JSON, in the form of api.md."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.language.times import format_timestamp_ms
@@ -8,7 +8,9 @@ from flowforge.runs.events import describe_wait, summarise, summarise_step
 from flowforge.runs.history import DONE_STATUSES, History
 from flowforge.runs.outline import PHASES, split_phase
 from flowforge.runs.times import format_optional_time
-from flowforge.runs.types import Attempt, Effect, LoadBlob, RunHeader, RunLog, StepRecord, StoredValue, error_as_json
+from flowforge.runs.types import Attempt, Effect, LoadBlob, RunHeader, RunLog, StepRecord, StoredValue, WaitingFor, error_as_json
+
+DescribeWait = Callable[[WaitingFor], JsonObject]
 
 
 def describe_row(header: RunHeader) -> JsonObject:
@@ -38,6 +40,7 @@ def describe_run(
     *,
     status: str,
     estimated_end_ms: int | None = None,
+    describe_wait: DescribeWait = describe_wait,
 ) -> JsonObject:
     """A whole run. `status`: what its journal says, which may be newer than its row. `estimated_end_ms`: ms since 1970."""
     row = describe_row(header)

@@ -15,8 +15,6 @@ from flowforge.cluster.dead_letters import (
     LetterNotFoundError,
     RefusedMessage,
     discard_letter,
-    list_dead_events,
-    list_refused,
     parse_letter,
     redrive_event,
 )
@@ -29,8 +27,9 @@ from flowforge.kit.ids import is_id
 from flowforge.language.times import format_timestamp_ms
 from flowforge.runs.times import format_optional_time
 from flowforge.system.figures import read_figures
+from flowforge.system.letters import AnyLetter, list_letters
 from flowforge.system.mails import MailNotFoundError, get_mail, list_mails
-from flowforge.system.ports import MailFolder, ReadWorkers, RunLetter, RunLetters
+from flowforge.system.ports import MailFolder, NextTimes, ReadWorkers, RunLetter, RunLetters
 from flowforge.system.schemas import (
     DashboardAnswer,
     DashboardRun,
@@ -39,25 +38,37 @@ from flowforge.system.schemas import (
     HourAnswer,
     InfoAnswer,
     LetterAnswer,
-    LettersAnswer,
     MailRow,
-    MailsAnswer,
+    NextTimeAnswer,
     OutboxMailAnswer,
     QueueAnswer,
-    QueuesAnswer,
     WorkerAnswer,
-    WorkersAnswer,
 )
 from flowforge.web.callers import SIGNED_IN
 from flowforge.web.calls import Call, CallIn
+from flowforge.web.lists import LIMIT_DEFAULT, Asked, Page, cut_page, mark_list, read_cursor
+from flowforge.web.queries import CursorIn, LimitIn, make_asked
 from flowforge.web.routing import Router
+from flowforge.web.short_lists import ShortForm, short_flag, short_text
 
 info: Final = Router("system", "/info")
 system: Final = Router("system", "/system")
 stats: Final = Router("system", "/stats")
 ROUTERS: Final[Sequence[Router]] = (info, system, stats)
 
+QUEUES: Final = ShortForm("queues", filters={"queue": short_text(lambda line: line.queue)})
+WORKERS: Final = ShortForm(
+    "workers",
+    filters={
+        "name": short_text(lambda line: line.name),
+        "role": short_text(lambda line: line.role),
+        "host": short_text(lambda line: line.host),
+        "state": short_text(lambda line: line.state),
+        "is_leader": short_flag(lambda line: line.is_leader),
+    },
+)
 _DEAD_MOST: Final = 100
+_NEXT_MOST: Final = 10
 LetterIn = Annotated[str, Path(max_length=100, examples=["event_12"])]
 
 
@@ -96,31 +107,41 @@ async def get_health(call: CallIn) -> HealthAnswer:
     hindrances = await pages.find_hindrances()
     is_well = all(check.status == "ok" for check in checks.values())
     status = "unreachable" if hindrances else ("ok" if is_well else "degraded")
-    return HealthAnswer(status=status, stage=pages.stage.value, version=__version__, checks=checks)
+    return HealthAnswer(
+        status=status,
+        stage=pages.stage.value,
+        version=__version__,
+        uptime_seconds=round(pages.uptime_s, 3),
+        checks=checks,
+    )
 
 
 @system.get("/queues", "system:read", summary="What waits for workers")
-async def get_queues(call: CallIn) -> QueuesAnswer:
+async def get_queues(call: CallIn, asked: Annotated[Asked, make_asked(QUEUES)]) -> Page[QueueAnswer]:
     async with call.report() as session:
-        lines = await list_queues(session, call.now_ms)
-    return QueuesAnswer(data=[_show_queue(line) for line in lines])
+        kept, following = QUEUES.page(await list_queues(session, call.now_ms), asked)
+    return Page(data=[_show_queue(line) for line in kept], next_cursor=following)
 
 
 @system.get("/workers", "system:read", summary="Who works here")
 async def get_workers(
-    call: CallIn, *, dead: Annotated[bool, Query(description="The last hundred dead ones too.")] = False
-) -> WorkersAnswer:
+    call: CallIn,
+    asked: Annotated[Asked, make_asked(WORKERS)],
+    *,
+    dead: Annotated[bool, Query(description="The last hundred dead ones too.")] = False,
+) -> Page[WorkerAnswer]:
     lines = await call.port(ReadWorkers)(dead_limit=_DEAD_MOST if dead else 0)
-    return WorkersAnswer(data=[_show_worker(line) for line in lines])
+    kept, following = WORKERS.page(lines, asked, dead)
+    return Page(data=[_show_worker(line) for line in kept], next_cursor=following)
 
 
 @system.get("/dead-letters", "system:read", summary="What was given up and waits for a person")
-async def list_dead_letters(call: CallIn) -> LettersAnswer:
-    """Runs of the workspace, then events and messages of the installation, the last thousand of each."""
+async def list_dead_letters(call: CallIn, limit: LimitIn = LIMIT_DEFAULT, cursor: CursorIn = None) -> Page[LetterAnswer]:
+    """Runs of the workspace, then events and messages of the installation, of these the last ones first."""
     held = await call.port(RunLetters).list(call.workspace_id)
     async with call.read() as session:
-        events, messages = await list_dead_events(session), await list_refused(session)
-    return LettersAnswer(data=[*map(_show_run, held), *map(_show_event, events), *map(_show_message, messages)])
+        kept, following = await list_letters(session, call.workspace_id, held, limit=limit, cursor=cursor)
+    return Page(data=[_show_letter(letter) for letter in kept], next_cursor=following)
 
 
 @system.post(
@@ -158,13 +179,15 @@ async def discard(call: CallIn, letter_id: LetterIn) -> None:
 
 
 @system.get("/mail", "system:read", summary="Mails of the built-in outbox")
-async def list_outbox(call: CallIn) -> MailsAnswer:
-    """The last two hundred. Empty where SMTP_URL is set."""
-    folder = call.port(MailFolder)()
-    mails = [] if folder is None else await asyncio.to_thread(list_mails, folder)
-    return MailsAnswer(
-        data=[MailRow.model_validate({"id": m.id, "at": m.at, "from": m.sender, "to": m.to, "subject": m.subject}) for m in mails]
-    )
+async def list_outbox(call: CallIn, limit: LimitIn = LIMIT_DEFAULT, cursor: CursorIn = None) -> Page[MailRow]:
+    """The last ones first. Empty where SMTP_URL is set."""
+    mark = mark_list("mail")
+    place = read_cursor(cursor, mark, (str,))
+    folder, before = call.port(MailFolder)(), None if place is None else str(place[0])
+    mails = [] if folder is None else await asyncio.to_thread(list_mails, folder, before, limit + 1)
+    kept, following = cut_page(mails, limit, mark, lambda mail: (mail.id,))
+    rows = [MailRow.model_validate({"id": m.id, "at": m.at, "from": m.sender, "to": m.to, "subject": m.subject}) for m in kept]
+    return Page(data=rows, next_cursor=following)
 
 
 @system.get("/mail/{mail_id}", "system:read", errors=[MailNotFoundError], summary="A mail of the built-in outbox")
@@ -190,6 +213,7 @@ async def get_outbox_mail(call: CallIn, mail_id: Annotated[str, Path(max_length=
 async def get_dashboard(call: CallIn) -> DashboardAnswer:
     async with call.report() as session:
         figures = await read_figures(session, call.workspace_id, call.now_ms)
+    upcoming = await call.port(NextTimes)(call, _NEXT_MOST)
     return DashboardAnswer(
         running=figures.running,
         waiting=figures.waiting,
@@ -197,7 +221,7 @@ async def get_dashboard(call: CallIn) -> DashboardAnswer:
         completion_rate=figures.completion_rate,
         by_status=dict(figures.by_status),
         by_hour=[HourAnswer(at=format_timestamp_ms(at), by_status=dict(counts)) for at, counts in figures.by_hour.items()],
-        next=[],
+        next=[NextTimeAnswer.model_validate(told) for told in upcoming],
         failed=[
             DashboardRun(
                 id=row["id"],
@@ -254,6 +278,12 @@ def _show_worker(line: WorkerLine) -> WorkerAnswer:
         beat_at=format_timestamp_ms(line.beat_ms),
         address=line.address,
     )
+
+
+def _show_letter(letter: AnyLetter) -> LetterAnswer:
+    if isinstance(letter, DeadEvent):
+        return _show_event(letter)
+    return _show_message(letter) if isinstance(letter, RefusedMessage) else _show_run(letter)
 
 
 def _show_run(letter: RunLetter) -> LetterAnswer:

@@ -9,7 +9,6 @@ from typing import Final
 
 from flowforge.kit.errors import Detail, NotFoundError
 
-LIST_MOST: Final = 200
 _TEXT_MOST: Final = 200_000
 _ID: Final = re.compile(r"[0-9]{8}T[0-9]{9}Z-[0-9a-f]{12}")
 
@@ -35,10 +34,10 @@ class Mail:
     attachments: tuple[str, ...]
 
 
-def list_mails(folder: Path) -> list[Mail]:
-    """The newest LIST_MOST, the last one first. Blocks."""
+def list_mails(folder: Path, before: str | None, limit: int) -> list[Mail]:
+    """The newest, or those before one of this id, the last one first. Blocks."""
     found = sorted((path for path in folder.glob("*.eml") if _ID.fullmatch(path.stem)), reverse=True)
-    return [_read(path) for path in found[:LIST_MOST]]
+    return [_read(path) for path in [path for path in found if before is None or path.stem < before][:limit]]
 
 
 def get_mail(folder: Path, mail_id: str) -> Mail:

@@ -5,12 +5,20 @@ from pathlib import Path
 from typing import Protocol
 
 from flowforge.cluster.queues import WorkerLine
+from flowforge.kit.values import JsonObject
+from flowforge.web.calls import Call
 
 
 class ReadWorkers(Protocol):
     """Wired under this class: who works here. A data folder's lock files say at once who is dead."""
 
     async def __call__(self, *, dead_limit: int) -> Sequence[WorkerLine]: ...
+
+
+class NextTimes(Protocol):
+    """Wired under this class: when the caller's schedules fire next, the earliest first: `trigger_id`, `workflow_id`, `workflow`, `at`."""
+
+    async def __call__(self, call: Call, limit: int) -> Sequence[JsonObject]: ...
 
 
 class MailFolder(Protocol):

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from flowforge.web.bodies import Answer, JsonField
+from flowforge.web.bodies import Answer
 
 
 class InfoAnswer(Answer):
@@ -27,6 +27,7 @@ class HealthAnswer(Answer):
     status: str
     stage: str
     version: str
+    uptime_seconds: float
     checks: dict[str, HealthCheckAnswer]
 
 
@@ -39,10 +40,6 @@ class QueueAnswer(Answer):
     waiting: int = Field(description="Wait for a time, a message or a place.")
     running: int
     oldest_at: str | None
-
-
-class QueuesAnswer(Answer):
-    data: list[QueueAnswer]
 
 
 class WorkerAnswer(Answer):
@@ -61,10 +58,6 @@ class WorkerAnswer(Answer):
     address: str | None
 
 
-class WorkersAnswer(Answer):
-    data: list[WorkerAnswer]
-
-
 class LetterAnswer(Answer):
     """Something that was given up and waits for a person."""
 
@@ -74,10 +67,6 @@ class LetterAnswer(Answer):
     tries: int | None
     since: str | None
     last_error: str | None = None
-
-
-class LettersAnswer(Answer):
-    data: list[LetterAnswer]
 
 
 class MailRow(Answer):
@@ -95,10 +84,6 @@ class OutboxMailAnswer(MailRow):
     attachments: list[str]
 
 
-class MailsAnswer(Answer):
-    data: list[MailRow]
-
-
 class DashboardRun(Answer):
     id: str
     workflow: str
@@ -114,6 +99,15 @@ class HourAnswer(Answer):
     by_status: dict[str, int]
 
 
+class NextTimeAnswer(Answer):
+    """When a schedule fires next."""
+
+    trigger_id: str
+    workflow_id: str
+    workflow: str
+    at: str
+
+
 class DashboardAnswer(Answer):
     """The figures of a workspace, of the last 24 hours where a time is meant."""
 
@@ -123,6 +117,8 @@ class DashboardAnswer(Answer):
     completion_rate: float | None = Field(description="Completed of all that ended; null where none did.")
     by_status: dict[str, int]
     by_hour: list[HourAnswer] = Field(description="24 of them, the oldest first.")
-    next: list[JsonField] = Field(description="The next times of schedules.")
+    next: list[NextTimeAnswer] = Field(
+        description="The next time of each schedule that is not paused and that the caller may see, the first ten."
+    )
     failed: list[DashboardRun] = Field(description="The last ten that failed.")
-    my_tasks: int
+    my_tasks: int = Field(description="0: there are no tasks for people yet.")

@@ -1,25 +1,25 @@
 """Operations over HTTP: listed, described, checked, called."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Annotated, Any, Final
 
 from fastapi import Header, Path, Query, Request
 from starlette.responses import Response, StreamingResponse
 
-from flowforge.kit.border import digest_value
 from flowforge.kit.errors import ValidationError
 from flowforge.kit.objects import ObjectStore
 from flowforge.kit.objects.values import FileValue, parse_file
 from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.operations.calling import InvalidParametersError, validate_parameters
-from flowforge.operations.definition import AttemptError, Operation
+from flowforge.operations.definition import AttemptError, Operation, RetryableError
 from flowforge.operations.registry import Registry
 from flowforge.runs.once import IdempotencyMismatchError, Once
 from flowforge.toolbox.detaching import start_detached
 from flowforge.toolbox.errors import OperationFailedError, OperationNotFoundError, ThirdPartyFailedError, explain_failure
 from flowforge.toolbox.ports import CallOperation
 from flowforge.toolbox.reading import read_parameters
+from flowforge.toolbox.repeating import CallInProgressError, call_once, make_asked, name_effect
 from flowforge.toolbox.schemas import (
     DetachedAnswer,
     OperationAnswer,
@@ -104,7 +104,7 @@ async def check_operation(call: CallIn, request: Request, name: NameIn) -> Param
 @operations.post(
     "/{name}",
     "operation:call",
-    errors=[OperationNotFoundError, OperationFailedError, ThirdPartyFailedError, IdempotencyMismatchError],
+    errors=[OperationNotFoundError, OperationFailedError, ThirdPartyFailedError, IdempotencyMismatchError, CallInProgressError],
     openapi_body=_BODY,
     response_class=Response,
     response_model=JsonField,
@@ -114,27 +114,46 @@ async def check_operation(call: CallIn, request: Request, name: NameIn) -> Param
 async def call_operation(
     call: CallIn, request: Request, name: NameIn, *, detach: DetachIn = False, idempotency_key: KeyIn = None
 ) -> Response:
-    """The answer is the result itself, as a step has it; a result that is a file comes as its bytes where Accept asks for no JSON."""
+    """The answer is the result itself, as a step has it; a result that is a file comes as its bytes where Accept asks for no JSON.
+
+    With an `Idempotency-Key` a call that succeeded is answered again for 24 hours without being made again.
+    """
     operation = _find(call, name)
     _require_own(call, operation)
     value = await read_parameters(call, request)
     if detach:
         return await _detach(call, operation, value, idempotency_key)
-    try:
-        result = await call.port(CallOperation)(
-            operation, value, workspace_id=call.workspace_id, may_use_secrets=call.caller.rights.allow("secret:use")
-        )
-    except AttemptError as fault:
-        raise explain_failure(operation, fault) from None
+    if idempotency_key is None:
+        result, is_repeat = await _call(call, operation, value, None), False
+    else:
+        asked = make_asked(call, operation.name, idempotency_key, value)
+        key = name_effect(asked)
+        result, is_repeat = await call_once(call, asked, lambda: _call(call, operation, value, key), call.limits.step_timeout_ms)
+    headers = {"idempotency-replayed": "true"} if is_repeat else {}
     file = _find_file(result)
     if file is not None and _wants_bytes(request):
-        return await _send_file(call, file)
-    return make_json(result)
+        return await _send_file(call, file, headers)
+    return make_json(result, 200, headers)
+
+
+async def _call(call: Call, operation: Operation, value: JsonValue, key: str | None) -> JsonValue:
+    may_use_secrets = call.caller.rights.allow("secret:use")
+    timeout_ms = call.limits.step_timeout_ms
+    try:
+        async with asyncio.timeout(timeout_ms / 1_000):
+            return await call.port(CallOperation)(
+                operation, value, workspace_id=call.workspace_id, may_use_secrets=may_use_secrets, key=key
+            )
+    except TimeoutError:
+        fault = RetryableError(f"The call did not end within {timeout_ms / 1_000:g} s.", code="timeout")
+        raise explain_failure(operation, fault) from None
+    except AttemptError as fault:
+        raise explain_failure(operation, fault) from None
 
 
 async def _detach(call: Call, operation: Operation, value: JsonValue, key: str | None) -> Response:
     call.require("workflow:start")
-    once = None if key is None else Once("call", operation.name, key, digest_value(value))
+    once = None if key is None else Once("call", operation.name, key, make_asked(call, operation.name, key, value).digest)
     started = await start_detached(call, operation, value, once)
     told: JsonObject = {"run_id": started.started.run_id, "status": "queued"}
     headers = {"location": f"/api/v1/runs/{started.started.run_id}"}
@@ -168,7 +187,7 @@ def _wants_bytes(request: Request) -> bool:
     return "json" not in accepted and "*/*" not in accepted
 
 
-async def _send_file(call: Call, file: FileValue) -> Response:
+async def _send_file(call: Call, file: FileValue, more: Mapping[str, str]) -> Response:
     source = await asyncio.to_thread(call.port(ObjectStore).open, file.id)
 
     async def read() -> AsyncIterator[bytes]:
@@ -176,5 +195,5 @@ async def _send_file(call: Call, file: FileValue) -> Response:
             while data := await asyncio.to_thread(source.read, _CHUNK_BYTES):
                 yield data
 
-    headers = {"content-length": str(file.size_bytes), "content-security-policy": "sandbox; default-src 'none'"}
+    headers = {**more, "content-length": str(file.size_bytes), "content-security-policy": "sandbox; default-src 'none'"}
     return StreamingResponse(read(), 200, headers, media_type=file.media_type)

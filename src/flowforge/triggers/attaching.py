@@ -77,10 +77,23 @@ async def detach(session: AsyncSession, workspace_id: str, trigger_id: str) -> T
     """
     row = await get_row(session, workspace_id, trigger_id, is_locked=True)
     require_attached(row)
+    return await _remove(session, row)
+
+
+async def remove_triggers(session: AsyncSession, workspace_id: str, workflow_id: str) -> None:
+    """All triggers of a workflow that is deleted for good, of either source, with what they hold.
+
+    Implements `workflows.ports.OnPurged`.
+    """
+    for row in await repository.list_of_workflow(session, workspace_id, workflow_id):
+        await _remove(session, row)
+
+
+async def _remove(session: AsyncSession, row: TriggerRow) -> Trigger:
     trigger = read_trigger(row)
     await get_kind(trigger.kind).on_gone(session, trigger)
-    await event_rows.delete_all(session, workspace_id, trigger_id)
-    await repository.delete_trigger(session, workspace_id, trigger_id)
+    await event_rows.delete_all(session, trigger.workspace_id, trigger.id)
+    await repository.delete_trigger(session, trigger.workspace_id, trigger.id)
     return trigger
 
 

@@ -2,41 +2,26 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
-from flowforge.kit.errors import DependencyError, FlowForgeError, RequestError, StorageError
+from flowforge.kit.errors import FlowForgeError, RequestError
+from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.language.times import format_timestamp_ms
 from flowforge.triggers.firing import Firing, name_fault
+from flowforge.triggers.reading import get_row, read_trigger
 from flowforge.triggers.schedule_errors import WindowError
 from flowforge.triggers.schedule_firing import describe_slot
 from flowforge.triggers.schedule_times import OpenDays, Schedule, Slot, list_slots
 from flowforge.triggers.types import Fired, Trigger
+from flowforge.web.batches.types import Batch, Slice
+from flowforge.web.calls import Call, Parts
 
+BACKFILL: Final = "schedules.backfill"
 BACKFILL_MAX: Final = 1_000
 """Slots of one backfill."""
-_AT_ONCE: Final = 16
+_SLICE: Final = 16
+"""So many start at once."""
 _ERRORS_MAX: Final = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A slot that got no run."""
-
-    slot: str
-    code: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Backfilled:
-    """What became of a window. `errors`: of the first slots that failed."""
-
-    total: int
-    started: int
-    existing: int
-    failed: int
-    errors: tuple[Refused, ...]
 
 
 def choose_slots(schedule: Schedule, from_ms: int, to_ms: int, now_ms: int, is_open: OpenDays | None) -> list[Slot]:
@@ -56,31 +41,60 @@ def choose_slots(schedule: Schedule, from_ms: int, to_ms: int, now_ms: int, is_o
     return slots
 
 
-async def run_backfill(firing: Firing, trigger: Trigger, slots: Sequence[Slot], at_ms: int) -> Backfilled:
-    """Starts the slots' runs, also where the trigger is paused.
+def make_backfill(call: Call, trigger: Trigger, slots: Sequence[Slot]) -> Batch:
+    """A batch that starts the slots' runs, also where the trigger is paused."""
+    told: list[JsonValue] = [[slot.at_ms, slot.nominal] for slot in slots]
+    return Batch(
+        id=call.make_id("bat"),
+        workspace_id=call.workspace_id,
+        kind=BACKFILL,
+        actor=call.actor,
+        request={"trigger": trigger.id, "slots": told},
+        created_at_ms=call.now_ms,
+        total=len(slots),
+        result={"total": len(slots), "started": 0, "existing": 0, "failed": 0, "errors": []},
+    )
 
-    Raises:
-        StorageError: the database cannot be used; what was started stays, and a repeat starts the rest.
-    """
-    gate = asyncio.Semaphore(_AT_ONCE)
 
-    async def start(slot: Slot) -> Fired | FlowForgeError:
-        occurrence = describe_slot(trigger, slot.at_ms, slot.nominal, is_late=True, at_ms=at_ms, is_forced=True)
-        async with gate:
-            try:
-                return await firing.start(occurrence)
-            except (RequestError, DependencyError) as fault:
-                return fault
+class BackfillKind:
+    """See `batches.BatchKind`. A slot has the name under which its run is started once, so a slice may be repeated."""
 
-    answers = await asyncio.gather(*(start(slot) for slot in slots))
-    for answer in answers:
-        if isinstance(answer, StorageError):
-            raise answer
+    @property
+    def name(self) -> str:
+        return BACKFILL
+
+    async def advance(self, parts: Parts, batch: Batch) -> Slice:
+        async with parts.database.read() as session:
+            trigger = read_trigger(await get_row(session, batch.workspace_id, str(batch.request["trigger"])))
+        slots = cast("list[tuple[int, str]]", batch.request["slots"])
+        first = batch.place if isinstance(batch.place, int) else 0
+        chosen = slots[first : first + _SLICE]
+        answers = await asyncio.gather(*(_start(parts, batch, trigger, at_ms, nominal) for at_ms, nominal in chosen))
+        result = _add_answers(batch.result, [at_ms for at_ms, _ in chosen], answers)
+        failed = sum(isinstance(answer, FlowForgeError) for answer in answers)
+        return Slice(first + len(chosen), len(chosen), failed, result, is_last=first + len(chosen) >= len(slots))
+
+
+async def _start(parts: Parts, batch: Batch, trigger: Trigger, at_ms: int, nominal: str) -> Fired | RequestError:
+    occurrence = describe_slot(trigger, at_ms, nominal, is_late=True, at_ms=batch.created_at_ms, is_forced=True)
+    try:
+        return await parts.port(Firing).start(occurrence)
+    except RequestError as fault:
+        return fault
+
+
+def _add_answers(before: JsonObject, slots_ms: Sequence[int], answers: Sequence[Fired | RequestError]) -> JsonObject:
     fired = [answer for answer in answers if isinstance(answer, Fired)]
-    refused = [
-        Refused(format_timestamp_ms(slot.at_ms), name_fault(answer), answer.message)
-        for slot, answer in zip(slots, answers, strict=True)
-        if isinstance(answer, FlowForgeError)
-    ]
     existing = sum(answer.is_duplicate for answer in fired)
-    return Backfilled(len(slots), len(fired) - existing, existing, len(refused), tuple(refused[:_ERRORS_MAX]))
+    refused: list[JsonValue] = [
+        {"slot": format_timestamp_ms(at_ms), "code": name_fault(answer), "message": answer.message}
+        for at_ms, answer in zip(slots_ms, answers, strict=True)
+        if isinstance(answer, RequestError)
+    ]
+    return {
+        "total": before["total"],
+        "started": cast("int", before["started"]) + len(fired) - existing,
+        "existing": cast("int", before["existing"]) + existing,
+        "failed": cast("int", before["failed"]) + len(refused),
+        "errors": [*cast("list[JsonValue]", before["errors"]), *refused][:_ERRORS_MAX],
+    }

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from flowforge.kit.border import encode
 from flowforge.triggers.models import TriggerEventRow, TriggerRequestRow
 from flowforge.triggers.types import HeldEvent, RequestRecord
+from flowforge.web.selecting import Selection
 
 _TEXT_MAX = 200
 
@@ -41,12 +42,13 @@ async def drop_old_requests(session: AsyncSession, workspace_id: str, trigger_id
         await session.execute(delete(TriggerRequestRow).where(*own, TriggerRequestRow.no < no))
 
 
-async def list_requests(session: AsyncSession, workspace_id: str, trigger_id: str, limit: int) -> Sequence[TriggerRequestRow]:
-    """The newest first."""
+async def list_requests(
+    session: AsyncSession, workspace_id: str, trigger_id: str, selection: Selection
+) -> Sequence[TriggerRequestRow]:
     query = select(TriggerRequestRow).where(
         TriggerRequestRow.workspace_id == workspace_id, TriggerRequestRow.trigger_id == trigger_id
     )
-    return (await session.scalars(query.order_by(TriggerRequestRow.no.desc()).limit(limit))).all()
+    return (await session.scalars(selection.narrow(query))).all()
 
 
 async def find_held(session: AsyncSession, workspace_id: str, trigger_id: str, dedup: str) -> TriggerEventRow | None:
@@ -94,6 +96,18 @@ async def list_held(
     if ids is not None:
         query = query.where(TriggerEventRow.id.in_(ids))
     return (await session.scalars(query.order_by(TriggerEventRow.id).limit(limit + 1))).all()
+
+
+async def list_held_ids(
+    session: AsyncSession, workspace_id: str, trigger_id: str, ids: Sequence[str] | None = None
+) -> Sequence[str]:
+    """The oldest first; all, or those of `ids`."""
+    query = select(TriggerEventRow.id).where(
+        TriggerEventRow.workspace_id == workspace_id, TriggerEventRow.trigger_id == trigger_id
+    )
+    if ids is not None:
+        query = query.where(TriggerEventRow.id.in_(ids))
+    return (await session.scalars(query.order_by(TriggerEventRow.id))).all()
 
 
 async def delete_held(session: AsyncSession, workspace_id: str, trigger_id: str, ids: Sequence[str] | None = None) -> int:

@@ -31,8 +31,6 @@ from flowforge.triggers.repository import list_live_triggers
 from flowforge.triggers.source_models import WatchedFileRow, WatchedFolderRow
 from flowforge.triggers.types import Trigger
 
-EVERY_MS: Final = 1_000
-"""How often the duty wants to be run."""
 RESCAN_MS: Final = 60_000
 """A folder is looked through this often, whatever the operating system says."""
 _BLIND_MS: Final = 5_000

@@ -31,9 +31,8 @@ if TYPE_CHECKING:
     from flowforge.kit.mail.mailbox import Mailbox
     from flowforge.kit.mail.reading import ReceivedFile
 
-EVERY_MS: Final = 5_000
-"""How often the duty wants to be run; each mailbox is looked into every POLL_MS."""
 POLL_MS: Final = 60_000
+"""How often each mailbox is looked into."""
 MESSAGES_MAX: Final = 20
 """Messages of one mailbox in one look."""
 MESSAGE_MAX_BYTES: Final = 25 * 2**20

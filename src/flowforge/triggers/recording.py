@@ -16,7 +16,6 @@ from flowforge.kit.values import JsonObject
 from flowforge.triggers import event_rows, repository
 from flowforge.triggers.types import RequestRecord
 
-EVERY_MS: Final = 1_000
 REQUESTS_KEPT: Final = 100
 _EVENTS_MAX: Final = 50_000
 """Events for the outside that wait to be written; beyond it, while the database is away, they are dropped."""

@@ -1,24 +1,12 @@
 """Rows of triggers, within one workspace but where a process works for all of them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from flowforge.triggers.models import TriggerRow
-
-
-@dataclass(frozen=True, slots=True)
-class TriggerFilter:
-    """What a list is about. `after_id`: the last one of the page before."""
-
-    workflow_ids: Sequence[str] = ()
-    kinds: Sequence[str] = ()
-    sources: Sequence[str] = ()
-    ids: Sequence[str] = ()
-    after_id: str = ""
-    limit: int = 50
+from flowforge.web.selecting import Selection
 
 
 async def find_trigger(
@@ -36,18 +24,14 @@ async def find_hook(session: AsyncSession, workspace_id: str, path: str) -> Trig
     return (await session.scalars(query)).one_or_none()
 
 
-async def list_triggers(session: AsyncSession, workspace_id: str, wanted: TriggerFilter) -> Sequence[TriggerRow]:
-    """By id; one more than `limit`, where there are more."""
-    query = select(TriggerRow).where(TriggerRow.workspace_id == workspace_id, TriggerRow.id > wanted.after_id)
-    if wanted.workflow_ids:
-        query = query.where(TriggerRow.workflow_id.in_(wanted.workflow_ids))
-    if wanted.kinds:
-        query = query.where(TriggerRow.kind.in_(wanted.kinds))
-    if wanted.sources:
-        query = query.where(TriggerRow.source.in_(wanted.sources))
-    if wanted.ids:
-        query = query.where(TriggerRow.id.in_(wanted.ids))
-    return (await session.scalars(query.order_by(TriggerRow.id).limit(wanted.limit + 1))).all()
+async def list_triggers(
+    session: AsyncSession, workspace_id: str, selection: Selection, *, workflow_ids: Sequence[str] | None = None
+) -> Sequence[TriggerRow]:
+    """Those of these workflows, or (None) all."""
+    query = select(TriggerRow).where(TriggerRow.workspace_id == workspace_id)
+    if workflow_ids is not None:
+        query = query.where(TriggerRow.workflow_id.in_(workflow_ids))
+    return (await session.scalars(selection.narrow(query))).all()
 
 
 async def list_of_workflow(session: AsyncSession, workspace_id: str, workflow_id: str) -> Sequence[TriggerRow]:

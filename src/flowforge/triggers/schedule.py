@@ -96,14 +96,14 @@ async def forget_trigger(session: AsyncSession, trigger: Trigger) -> None:
 async def follow_calendar(session: AsyncSession, workspace_id: str, calendar: str, open_days: OpenDays, at_ms: int) -> int:
     """Computes the next slots of the schedules that use a calendar anew, after it was changed. How many there are."""
     users = await repository.list_calendar_users(session, workspace_id, calendar)
-    ids = [row.trigger_id for row in users]
-    for row, trigger_row in await repository.list_schedules(session, workspace_id, ids=ids, limit=len(ids)):
+    triggers = await repository.list_triggers_of(session, [row.trigger_id for row in users])
+    for row in users:
         # A slot that has come already came by the calendar as it was; from now on it is another.
         if row.next_slot is None or row.next_slot > at_ms:
             row.last_slot = max(row.last_slot, at_ms)
-            plan_next(row, read_stored(read_trigger(trigger_row)), open_days)
+            plan_next(row, read_stored(read_trigger(triggers[row.trigger_id])), open_days)
     await session.flush()
-    return len(ids)
+    return len(users)
 
 
 def plan_next(row: ScheduleRow, schedule: Schedule, is_open: OpenDays | None) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Final
 
-from fastapi import Path, Query
+from fastapi import Path, Query, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from flowforge.audit.service import record
@@ -12,10 +12,10 @@ from flowforge.kit.values import JsonObject
 from flowforge.language.times import format_timestamp_ms, parse_timestamp_ms
 from flowforge.runs.times import format_optional_time
 from flowforge.triggers import calendars, schedule_repository
-from flowforge.triggers.backfill import choose_slots, run_backfill
+from flowforge.triggers.backfill import choose_slots, make_backfill
 from flowforge.triggers.calendars import Author, Calendar, CalendarRules, describe_rules, make_rules, read_calendar
 from flowforge.triggers.errors import TriggerOffError
-from flowforge.triggers.firing import Firing
+from flowforge.triggers.lists import CALENDARS, SCHEDULES
 from flowforge.triggers.models import TriggerRow
 from flowforge.triggers.reading import get_row, read_trigger
 from flowforge.triggers.rights import list_visible_workflows, require_for
@@ -42,17 +42,19 @@ from flowforge.triggers.schedule_schemas import (
     NextAnswer,
     PreviewAnswer,
     PreviewBody,
-    RefusedSlot,
     ScheduleAnswer,
     SlotAnswer,
     read_parameters,
 )
 from flowforge.triggers.schedule_times import Schedule, Slot, list_slots
 from flowforge.triggers.types import Trigger
+from flowforge.web.batches.answering import GOES_ON, WAIT_DEFAULT, WaitIn, answer_batch
+from flowforge.web.batches.rows import insert_batch
 from flowforge.web.calls import Call, CallIn
-from flowforge.web.lists import LIMIT_DEFAULT, Page, cut_page, mark_list, read_cursor
-from flowforge.web.queries import CursorIn, LimitIn
+from flowforge.web.lists import Asked, Page
+from flowforge.web.queries import make_asked
 from flowforge.web.routing import Router
+from flowforge.web.waiting import read_wait
 
 schedules_router: Final = Router("schedules", "/schedules")
 calendars_router: Final = Router("calendars", "/calendars")
@@ -65,17 +67,13 @@ _SHOWN: Final = 3
 
 
 @schedules_router.get("", "trigger:read", summary="Live schedules with their next times")
-async def list_schedules(call: CallIn, limit: LimitIn = LIMIT_DEFAULT, cursor: CursorIn = None) -> Page[ScheduleAnswer]:
+async def list_schedules(call: CallIn, asked: Annotated[Asked, make_asked(SCHEDULES)]) -> Page[ScheduleAnswer]:
     """In the order in which they were made."""
-    mark = mark_list("schedules", call.workspace_id)
-    place = read_cursor(cursor, mark, [str])
+    selection = SCHEDULES.read(asked, call.workspace_id)
     async with call.read() as session:
         visible = await list_visible_workflows(session, call, "trigger:read")
-        after_id = str(place[0]) if place else ""
-        found = await schedule_repository.list_schedules(
-            session, call.workspace_id, after_id=after_id, workflow_ids=visible, limit=limit
-        )
-        kept, following = cut_page(found, limit, mark, lambda pair: [pair[0].trigger_id])
+        found = await schedule_repository.list_schedules(session, call.workspace_id, selection, workflow_ids=visible)
+        kept, following = selection.cut(found)
         shown = [await _show_schedule(session, call, row, read_trigger(trigger_row)) for row, trigger_row in kept]
     return Page(data=shown, next_cursor=following)
 
@@ -109,7 +107,7 @@ async def list_next(call: CallIn, schedule_id: ScheduleIn, limit: NextIn = NEXT_
     return NextAnswer(
         timezone=schedule.zone.key,
         explanation=explain_schedule(schedule),
-        next=[_show_slot(schedule, slot) for slot in slots],
+        data=[_show_slot(schedule, slot) for slot in slots],
     )
 
 
@@ -117,22 +115,24 @@ async def list_next(call: CallIn, schedule_id: ScheduleIn, limit: NextIn = NEXT_
     "/{schedule_id}/backfill",
     "trigger:operate",
     errors=[ScheduleNotFoundError, WindowError, TriggerOffError],
+    response_model=BackfillAnswer,
+    answers=GOES_ON,
     summary="Run the slots of a window in the past",
 )
-async def backfill_schedule(call: CallIn, schedule_id: ScheduleIn, body: BackfillBody) -> BackfillAnswer:
+async def backfill_schedule(call: CallIn, schedule_id: ScheduleIn, body: BackfillBody, wait: WaitIn = WAIT_DEFAULT) -> Response:
     """At most 1,000 slots. A slot whose run is there already is not run again, so that the request may be repeated."""
-    now_ms = call.now_ms
+    wait_ms = read_wait(wait)
     async with call.read() as session:
         trigger = await _get_schedule(session, call, schedule_id, "trigger:operate")
         schedule = read_stored(trigger)
         is_open = await find_open_days(session, call.workspace_id, schedule)
-    slots = choose_slots(schedule, parse_timestamp_ms(body.from_), parse_timestamp_ms(body.to), now_ms, is_open)
+    slots = choose_slots(schedule, parse_timestamp_ms(body.from_), parse_timestamp_ms(body.to), call.now_ms, is_open)
+    batch = make_backfill(call, trigger, slots)
     async with call.change() as session:
-        window: JsonObject = {"from": body.from_, "to": body.to, "slots": len(slots)}
+        await insert_batch(session, batch)
+        window: JsonObject = {"from": body.from_, "to": body.to, "slots": len(slots), "batch": batch.id}
         await record(session, call, "schedule.backfilled", "trigger", trigger.id, after=window)
-    done = await run_backfill(call.port(Firing), trigger, slots, now_ms)
-    errors = [RefusedSlot(slot=refused.slot, code=refused.code, message=refused.message) for refused in done.errors]
-    return BackfillAnswer(total=done.total, started=done.started, existing=done.existing, failed=done.failed, errors=errors)
+    return await answer_batch(call, batch, wait_ms)
 
 
 async def _get_schedule(session: AsyncSession, call: Call, schedule_id: str, permission: str) -> Trigger:
@@ -176,26 +176,25 @@ def _show_slot(schedule: Schedule, slot: Slot) -> SlotAnswer:
 
 
 @calendars_router.get("", "settings:read", summary="Calendars")
-async def list_calendars(call: CallIn, limit: LimitIn = LIMIT_DEFAULT, cursor: CursorIn = None) -> Page[CalendarAnswer]:
+async def list_calendars(call: CallIn, asked: Annotated[Asked, make_asked(CALENDARS)]) -> Page[CalendarAnswer]:
     """By name."""
-    mark = mark_list("calendars", call.workspace_id)
-    place = read_cursor(cursor, mark, [str])
+    selection = CALENDARS.read(asked, call.workspace_id)
     async with call.report() as session:
-        after_name = str(place[0]) if place else ""
-        rows = await schedule_repository.list_calendars(session, call.workspace_id, after_name=after_name, limit=limit)
-    kept, following = cut_page(rows, limit, mark, lambda row: [row.name])
+        rows = await schedule_repository.list_calendars(session, call.workspace_id, selection)
+    kept, following = selection.cut(rows)
     return Page(data=[_show_calendar(read_calendar(row)) for row in kept], next_cursor=following)
 
 
 @calendars_router.post(
     "", "settings:manage", status=201, errors=[CalendarExistsError, CalendarInvalidError], summary="Make a calendar"
 )
-async def create_calendar(call: CallIn, body: NewCalendar) -> CalendarAnswer:
+async def create_calendar(call: CallIn, response: Response, body: NewCalendar) -> CalendarAnswer:
     """Schedules name it in `calendar`: they fire on the days that count."""
     rules = make_rules(body.working_days, body.countries, body.closed, body.open)
     async with call.change() as session:
         made = await calendars.create_calendar(session, call.workspace_id, call.make_id("cal"), body.name, rules, _author(call))
         await record(session, call, "calendar.created", "calendar", made.id, after=_note(made.name, rules))
+    response.headers["location"] = f"/api/v1/calendars/{made.id}"
     return _show_calendar(made)
 
 

@@ -31,8 +31,6 @@ from flowforge.triggers.schedule_models import ScheduleRow, ScheduleSlotRow
 from flowforge.triggers.schedule_times import Missed, OpenDays, Overlap, Schedule, Slot, find_latest, make_due_ms
 from flowforge.triggers.types import Fired, Paused, Trigger
 
-EVERY_MS: Final = 1_000
-"""How often the duty wants to be run."""
 LATE_AFTER_MS: Final = 60_000
 """A slot that is fired later than this after it was due was missed: the schedule's `missed` decides. Below it counts as on time."""
 CAUGHT_UP_MAX: Final = 100

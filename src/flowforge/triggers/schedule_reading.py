@@ -10,6 +10,7 @@ from flowforge.kit.limits import Limits
 from flowforge.kit.units import format_duration, parse_duration
 from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.language.times import TimeFault, format_timestamp_ms, parse_timestamp_ms
+from flowforge.language.triggers import WALL_TIME_PATTERN
 from flowforge.triggers.cron import explain_cron, parse_cron
 from flowforge.triggers.schedule_errors import ScheduleError
 from flowforge.triggers.schedule_times import (
@@ -23,7 +24,7 @@ from flowforge.triggers.schedule_times import (
 from flowforge.triggers.schedule_zones import find_zone, locate_wall_s
 
 _KINDS: Final = ("cron", "every", "at")
-_LOCAL: Final = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(?::\d{2})?", re.ASCII)
+_LOCAL: Final = re.compile(WALL_TIME_PATTERN)
 _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 -- a wall clock has no zone
 _WALL_MAX: Final = datetime(9_990, 1, 1)  # noqa: DTZ001 -- as above
 _SINGLE_JITTER_MAX_MS: Final = 86_400_000

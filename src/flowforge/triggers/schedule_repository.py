@@ -9,6 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from flowforge.kit.ids import is_id
 from flowforge.triggers.models import TriggerRow
 from flowforge.triggers.schedule_models import CalendarRow, ScheduleRow, ScheduleSlotRow
+from flowforge.triggers.types import Paused
+from flowforge.web.selecting import Selection
 
 TAKE_MAX: Final = 100
 
@@ -27,20 +29,34 @@ async def count_schedules(session: AsyncSession, workspace_id: str) -> int:
 async def list_schedules(
     session: AsyncSession,
     workspace_id: str,
+    selection: Selection,
     *,
-    after_id: str = "",
-    ids: Sequence[str] | None = None,
     workflow_ids: Sequence[str] | None = None,
-    limit: int,
 ) -> Sequence[tuple[ScheduleRow, TriggerRow]]:
-    """By the trigger's id, with it; one more than `limit`, where there are more."""
+    """Those of these workflows, or (None) all; with their triggers."""
     query = select(ScheduleRow, TriggerRow).join(TriggerRow, TriggerRow.id == ScheduleRow.trigger_id)
-    query = query.where(ScheduleRow.workspace_id == workspace_id, ScheduleRow.trigger_id > after_id)
-    if ids is not None:
-        query = query.where(ScheduleRow.trigger_id.in_(ids))
+    query = query.where(ScheduleRow.workspace_id == workspace_id)
     if workflow_ids is not None:
         query = query.where(TriggerRow.workflow_id.in_(workflow_ids))
-    rows = (await session.execute(query.order_by(ScheduleRow.trigger_id).limit(limit + 1))).all()
+    return [(row[0], row[1]) for row in (await session.execute(selection.narrow(query))).all()]
+
+
+async def list_triggers_of(session: AsyncSession, trigger_ids: Sequence[str]) -> dict[str, TriggerRow]:
+    """The triggers of schedules, by their ids."""
+    return {row.id: row for row in await session.scalars(select(TriggerRow).where(TriggerRow.id.in_(trigger_ids)))}
+
+
+async def list_upcoming(
+    session: AsyncSession, workspace_id: str, *, workflow_ids: Sequence[str] | None, limit: int
+) -> Sequence[tuple[ScheduleRow, TriggerRow]]:
+    """Schedules that will fire by themselves, the next one first, with their triggers."""
+    query = select(ScheduleRow, TriggerRow).join(TriggerRow, TriggerRow.id == ScheduleRow.trigger_id)
+    query = query.where(
+        ScheduleRow.workspace_id == workspace_id, ScheduleRow.next_at.is_not(None), TriggerRow.paused == Paused.NO.value
+    )
+    if workflow_ids is not None:
+        query = query.where(TriggerRow.workflow_id.in_(workflow_ids))
+    rows = (await session.execute(query.order_by(ScheduleRow.next_at, ScheduleRow.trigger_id).limit(limit))).all()
     return [(row[0], row[1]) for row in rows]
 
 
@@ -80,8 +96,7 @@ async def list_after(session: AsyncSession, after_id: str, limit: int) -> list[t
 async def _join_triggers(session: AsyncSession, query: Select[ScheduleRow]) -> list[tuple[ScheduleRow, TriggerRow]]:
     # A join would lock the triggers too.
     rows = (await session.scalars(query.execution_options(populate_existing=True))).all()
-    ids = [row.trigger_id for row in rows]
-    triggers = {row.id: row for row in await session.scalars(select(TriggerRow).where(TriggerRow.id.in_(ids)))}
+    triggers = await list_triggers_of(session, [row.trigger_id for row in rows])
     return [(row, triggers[row.trigger_id]) for row in rows if row.trigger_id in triggers]
 
 
@@ -126,7 +141,6 @@ async def find_calendar(session: AsyncSession, workspace_id: str, subject: str, 
     return (await session.scalars(query)).one_or_none()
 
 
-async def list_calendars(session: AsyncSession, workspace_id: str, *, after_name: str, limit: int) -> Sequence[CalendarRow]:
-    """By name; one more than `limit`, where there are more."""
-    query = select(CalendarRow).where(CalendarRow.workspace_id == workspace_id, CalendarRow.name > after_name)
-    return (await session.scalars(query.order_by(CalendarRow.name).limit(limit + 1))).all()
+async def list_calendars(session: AsyncSession, workspace_id: str, selection: Selection) -> Sequence[CalendarRow]:
+    query = select(CalendarRow).where(CalendarRow.workspace_id == workspace_id)
+    return (await session.scalars(selection.narrow(query))).all()

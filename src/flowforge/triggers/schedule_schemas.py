@@ -7,7 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from flowforge.kit.values import JsonObject
 from flowforge.language.times import TimeFault, parse_timestamp_ms
-from flowforge.web.bodies import Answer, Body
+from flowforge.web.bodies import Answer, Body, show
 
 NEXT_DEFAULT = 20
 NEXT_MAX = 100
@@ -35,6 +35,8 @@ Short = Annotated[str, Field(max_length=_TEXT_MAX)]
 
 class PreviewBody(Body):
     """A schedule as `with` of a trigger has it, and how many slots are wanted. Exactly one of `cron`, `every` and `at`."""
+
+    model_config = show({"cron": "0 7 * * 1-5", "timezone": "Europe/Berlin", "limit": 20})
 
     cron: Annotated[str, Field(max_length=20_000)] | None = Field(default=None, examples=["0 7 * * 1-5"])
     every: Short | None = Field(default=None, examples=["15m"])
@@ -82,9 +84,12 @@ class ScheduleAnswer(Answer):
 
 
 class NextAnswer(Answer):
+    """A schedule goes on, so that there is no last page: `limit` says how far to look."""
+
     timezone: str
     explanation: str
-    next: list[SlotAnswer]
+    data: list[SlotAnswer]
+    next_cursor: None = None
 
 
 class BackfillBody(Body):

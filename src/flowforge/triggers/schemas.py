@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from flowforge.web.bodies import Answer, Body, JsonField
+from flowforge.web.bodies import Answer, Body, JsonField, show
 
 Parameters = Annotated[
     dict[str, JsonField],
@@ -54,6 +54,8 @@ class FireBody(Body):
 class ChosenEvents(Body):
     """Which held events; exactly one of the two."""
 
+    model_config = show({"all": True})
+
     ids: list[str] | None = Field(default=None, min_length=1, max_length=1_000, examples=[["evt_01jz5c2q8hm7k3v9x4e6t0w1yb"]])
     all: Literal[True] | None = None
 
@@ -101,12 +103,6 @@ class KindAnswer(Answer):
     examples: list[JsonField]
 
 
-class KindsAnswer(Answer):
-    """All kinds."""
-
-    data: list[KindAnswer]
-
-
 class WarningAnswer(Answer):
     field: str
     message: str
@@ -146,12 +142,6 @@ class RequestAnswer(Answer):
     run_id: str | None
     event_id: str | None
     error: str | None
-
-
-class RequestsAnswer(Answer):
-    """The last 100, the newest first."""
-
-    data: list[RequestAnswer]
 
 
 class HeldAnswer(Answer):

@@ -1,6 +1,6 @@
 """The use cases of triggers. Nothing here commits: that is done at the edge; but `Firing` and `Recorder` have transactions of their own."""
 
-from flowforge.triggers.attaching import Wish, attach, change, detach, pause
+from flowforge.triggers.attaching import Wish, attach, change, detach, pause, remove_triggers
 from flowforge.triggers.checking import check_trigger
 from flowforge.triggers.firing import Firing, Occurrence
 from flowforge.triggers.publishing import replace_triggers
@@ -19,5 +19,6 @@ __all__ = [
     "detach",
     "get_kind",
     "pause",
+    "remove_triggers",
     "replace_triggers",
 ]

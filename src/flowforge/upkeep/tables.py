@@ -18,6 +18,7 @@ from flowforge.runs import models as run_models
 from flowforge.triggers import models as trigger_models
 from flowforge.triggers import schedule_models, source_models
 from flowforge.vault import models as vault_models
+from flowforge.web.batches import models as batch_models
 from flowforge.workflows import models as workflow_models
 
 OWNERS: Final = (
@@ -25,6 +26,7 @@ OWNERS: Final = (
     vault_models,
     workflow_models,
     run_models,
+    batch_models,
     trigger_models,
     schedule_models,
     source_models,

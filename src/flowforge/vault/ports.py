@@ -27,6 +27,6 @@ class FindUses(Protocol):
 
 
 class ReencryptMore(Protocol):
-    """Wired under this class: writes with the current key what the floors above have sealed. The caller commits."""
+    """Wired under this class: writes with the current key what the floors above have sealed; how many those were. The caller commits."""
 
-    async def __call__(self, session: AsyncSession, keyring: Keyring) -> object: ...
+    async def __call__(self, session: AsyncSession, keyring: Keyring) -> int: ...

@@ -1,7 +1,7 @@
 """Secrets and variables of a workspace. Nothing here commits: that is done at the edge."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from sqlalchemy.exc import IntegrityError
@@ -12,6 +12,7 @@ from flowforge.kit.crashpoint import crashpoint
 from flowforge.kit.ids import make_id
 from flowforge.kit.keyring import Keyring, Place, Sealed, UnreadableError
 from flowforge.kit.limits import Limits
+from flowforge.kit.telemetry.logs import get_logger
 from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.vault import repository
 from flowforge.vault.errors import (
@@ -45,6 +46,8 @@ SECRET_MAX_BYTES: Final = 64 * 1024
 VARIABLE_MAX_BYTES: Final = 256 * 1024
 REENCRYPT_BATCH_ROWS: Final = 100
 _NAME: Final = re.compile(r"[A-Z][A-Z0-9_]{0,62}")
+
+logger = get_logger("vault")
 
 
 async def set_secret(
@@ -114,11 +117,14 @@ async def count_secrets(session: AsyncSession) -> int:
     return sum((await repository.count_secrets_by_key(session)).values())
 
 
-async def reencrypt_secrets(session: AsyncSession, keyring: Keyring) -> Reencryption:
+async def reencrypt_secrets(
+    session: AsyncSession, keyring: Keyring, *, on_batch: Callable[[int], None] | None = None
+) -> Reencryption:
     """Write every secret that has an older key anew with the current one, in batches of 100, each committed by itself.
 
     Killed at any point it leaves each row readable with the old or the new key; run again it goes on with what is left. A row that no
-    key opens stays as it is and is named in the answer. Needs a session that may write.
+    key opens stays as it is and is named in the answer. Needs a session that may write. `on_batch` hears after each batch how many
+    rows were looked at so far.
     """
     changed, unreadable, after_id = 0, list[str](), ""
     while rows := await repository.list_secrets_with_other_key(session, keyring.current_key_id, after_id, REENCRYPT_BATCH_ROWS):
@@ -131,6 +137,8 @@ async def reencrypt_secrets(session: AsyncSession, keyring: Keyring) -> Reencryp
             crashpoint("CP25")
         # The one place of the vault that commits: a transaction over all rows would keep every writer out.
         await session.commit()
+        if on_batch is not None:
+            on_batch(changed + len(unreadable))
     return Reencryption(changed, tuple(unreadable))
 
 
@@ -219,6 +227,7 @@ def _unseal(keyring: Keyring, row: SecretRow) -> bytes:
     try:
         return keyring.open(Sealed(row.key_id, row.sealed), _place(row))
     except UnreadableError as fault:
+        logger.error("A secret does not open; it is refused.", alarm="secret_unreadable", secret=row.id, cause=fault.message)
         raise SecretUnreadableError(row.name) from fault
 
 

@@ -11,11 +11,12 @@ from starlette.exceptions import HTTPException
 from flowforge import __version__
 from flowforge.kit.errors import FlowForgeError
 from flowforge.kit.settings import Settings
-from flowforge.web.answers import on_bug, on_flowforge_error, on_http_exception, on_invalid_request
+from flowforge.web.answers import on_bug, on_flowforge_error, on_invalid_request
 from flowforge.web.bounds import BodyBounds
 from flowforge.web.calls import Parts
 from flowforge.web.frame import App, Frame, Observe
 from flowforge.web.routing import Router
+from flowforge.web.unrouted import on_unrouted
 
 Wrap = Callable[[App], App]
 """A layer between the frame and the routes: CORS, rate limits, narrow routes. The first one is the outermost."""
@@ -62,7 +63,7 @@ def make_routes(routers: Sequence[Router]) -> FastAPI:
         exception_handlers={
             FlowForgeError: on_flowforge_error,
             RequestValidationError: on_invalid_request,
-            HTTPException: on_http_exception,
+            HTTPException: on_unrouted,
             Exception: on_bug,
         },
     )

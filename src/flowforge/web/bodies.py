@@ -9,10 +9,10 @@ from pydantic_core import PydanticCustomError
 
 from flowforge.kit.border import JsonRefusedError, check_json
 from flowforge.kit.limits import Limits
-from flowforge.kit.values import JsonValue
+from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.web.errors import BadRequestError, MediaTypeError, PayloadTooLargeError
 
-_UNREADABLE: Final = frozenset({"json_invalid", "json_depth", "encoding", "json_duplicate_key"})
+_UNREADABLE: Final = frozenset({"json_invalid", "json_depth", "json_duplicate_key"})
 _DIGITS_MAX: Final = 20
 _BOMS: Final = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 _HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
@@ -27,6 +27,11 @@ class Body(BaseModel):
     """A request's body: nothing is converted, unknown fields are refused."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+def show(example: JsonObject) -> ConfigDict:
+    """`model_config` of a body whose fields exclude each other: what /docs fills in can then be sent."""
+    return ConfigDict(json_schema_extra={"examples": [example]})
 
 
 class Answer(BaseModel):
@@ -80,7 +85,7 @@ def read_json(data: bytes, limits: Limits) -> JsonValue:
 
     Raises:
         BadRequestError: it cannot be read (`json_invalid`, `json_depth`, `json_duplicate_key`, `encoding`).
-        JsonRefusedError: it can be read but not kept (`number_range`, `json_keys`).
+        JsonRefusedError: it can be read but not kept (`number_range`, `json_keys`, `encoding`: half of a surrogate pair).
         PayloadTooLargeError: it is above `body_max`.
     """
     if len(data) > limits.body_max_bytes:

@@ -1,12 +1,12 @@
 """How much of a body is read, and for how long it may take to come."""
 
 import asyncio
-from typing import Final
+from typing import Any, Final
 
 from starlette.responses import Response
 
 from flowforge.web.answers import answer_error, make_error
-from flowforge.web.errors import PayloadTooLargeError
+from flowforge.web.errors import BadRequestError, PayloadTooLargeError
 from flowforge.web.frame import App, Message, Receive, Scope, Send
 
 BODY_WAIT_S: Final = 30.0
@@ -15,6 +15,8 @@ _FILES: Final = ("/api/v1/uploads/", "/api/v1/files", "/api/v1/operations/")
 """Where bodies are or hold files, which may be larger."""
 _FORM_BYTES: Final = 64 * 2**10
 """What a form may take beside the file in it."""
+_CLOSE: Final = (b"connection", b"close")
+"""Whoever sends a body drop by drop would keep the connection for ever."""
 
 
 class BodyBounds:
@@ -34,7 +36,7 @@ class BodyBounds:
         if refusal is not None:
             await refusal(scope, receive, send)
             return
-        await self._app(scope, _Bounded(receive, most_bytes), send)
+        await self._app(scope, _Bounded(receive, most_bytes, scope["state"]), send)
 
 
 def _look_at_length(scope: Scope, most_bytes: int) -> Response | None:
@@ -50,9 +52,10 @@ def _look_at_length(scope: Scope, most_bytes: int) -> Response | None:
 
 
 class _Bounded:
-    def __init__(self, receive: Receive, most_bytes: int) -> None:
+    def __init__(self, receive: Receive, most_bytes: int, state: dict[str, Any]) -> None:
         self._receive = receive
         self._most_bytes = most_bytes
+        self._state = state
         self._seen_bytes = 0
         self._is_whole = False
         self._deadline_s = asyncio.get_running_loop().time() + BODY_WAIT_S
@@ -64,10 +67,12 @@ class _Bounded:
             async with asyncio.timeout_at(self._deadline_s):
                 message = await self._receive()
         except TimeoutError:
-            return {"type": "http.disconnect"}
-        if message["type"] == "http.request":
-            self._seen_bytes += len(message.get("body", b""))
-            self._is_whole = not message.get("more_body", False)
-            if self._seen_bytes > self._most_bytes:
-                raise PayloadTooLargeError(self._most_bytes)
+            message = None
+        if message is None or message["type"] != "http.request":
+            self._state["answer_headers"] = [*self._state.get("answer_headers", ()), _CLOSE]
+            raise BadRequestError("The body broke off, or did not come in time.", reason="body_incomplete")
+        self._seen_bytes += len(message.get("body", b""))
+        self._is_whole = not message.get("more_body", False)
+        if self._seen_bytes > self._most_bytes:
+            raise PayloadTooLargeError(self._most_bytes)
         return message

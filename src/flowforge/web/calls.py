@@ -105,8 +105,8 @@ class Call:
 
     @asynccontextmanager
     async def report(self) -> "AsyncGenerator[AsyncSession]":
-        """As `read`, for lists and figures, which may lag behind: on the replica, where there is one."""
-        async with self.parts.database.replica() as session:
+        """As `read`, for lists and figures, which may lag behind: on the replica, where there is one that answers."""
+        async with self.parts.database.report() as session:
             yield session
 
     @asynccontextmanager

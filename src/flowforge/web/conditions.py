@@ -1,14 +1,6 @@
 """Changes that name the state they are of: ETag, If-Match, If-None-Match (RFC 9110, 13.1)."""
 
-from typing import Annotated
-
-from fastapi import Header
-
 from flowforge.web.errors import HeaderInvalidError, PreconditionFailedError, PreconditionRequiredError
-
-IfMatchIn = Annotated[str | None, Header(alias="If-Match", max_length=200, description="The ETag that was read.")]
-"""`if_match: IfMatchIn = None`."""
-IfNoneMatchIn = Annotated[str | None, Header(alias="If-None-Match", max_length=200, description="`*`: there must be none yet.")]
 
 
 def quote_etag(etag: str) -> str:

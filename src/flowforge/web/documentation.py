@@ -34,6 +34,12 @@ class AssetNotFoundError(NotFoundError):
         super().__init__("There is no such file.", [Detail("", "There is no such file.", "asset_unknown")])
 
 
+@documentation.get("/", OPEN, response_class=Response, response_model=None, include_in_schema=False)
+async def get_front() -> Response:
+    """Whoever opens the server's address in a browser is led to what can be looked at."""
+    return Response(status_code=303, headers={"location": "/docs"})
+
+
 @documentation.get("/openapi.json", OPEN, response_class=Response, response_model=None, include_in_schema=False)
 async def get_openapi() -> Response:
     """The OpenAPI document (3.1), which was made when the package was built."""

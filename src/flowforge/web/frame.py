@@ -26,6 +26,8 @@ _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _TRACEPARENT: Final = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _HOST: Final = re.compile(r"(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:.]{2,45}\])(?::[0-9]{1,5})?")
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
+HEALTH_PAGES: Final = frozenset({"/health", "/ready", "/live", "/metrics"})
+_ADDRESS: Final = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}|\[[0-9a-f:.]+\]")
 _HEADERS_MAX: Final = 200
 _HEADER_BYTES_MAX: Final = 32_768
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -123,10 +125,14 @@ class Frame:
             return make_error(431, "REQUEST_HEADER_FIELDS_TOO_LARGE", "The headers are too many or too long.", [], request_id)
         if scope["type"] == "http" and scope["method"] not in METHODS:
             return make_error(405, "METHOD_NOT_ALLOWED", "This method is used nowhere here.", [], request_id)
-        if looked.hosts != 1 or _read_host(looked.host) not in self._hosts:
+        if looked.hosts != 1 or not self._is_ours(scope["path"], _read_host(looked.host)):
             message = "The request names a host that is not ours; ALLOWED_HOSTS lists further names."
             return make_error(400, "BAD_REQUEST", message, [Detail("Host", message, "host")], request_id)
         return None
+
+    def _is_ours(self, path: str, host: str | None) -> bool:
+        """Whether a request may name this host. Who looks after containers asks for their health pages by address."""
+        return host in self._hosts or (host is not None and path in HEALTH_PAGES and _ADDRESS.fullmatch(host) is not None)
 
 
 class _Looked(NamedTuple):

@@ -14,12 +14,17 @@ from pydantic import BaseModel
 from flowforge.kit.border import decode, digest_value, encode
 from flowforge.kit.errors import InvariantError
 from flowforge.kit.values import INTEGER_MAX, INTEGER_MIN, JsonValue
+from flowforge.language.times import TimeFault, parse_timestamp_ms
 from flowforge.web.errors import ParameterError
 
 LIMIT_DEFAULT: Final = 50
 LIMIT_MAX: Final = 200
 WHERE_MAX: Final = 20
 _WHERE_LENGTH_MAX: Final = 4_096
+
+TEXT: Final = ("eq", "ne", "in", "contains", "starts_with")
+EXACT: Final = ("eq", "ne", "in")
+RANGE: Final = ("lt", "le", "gt", "ge")
 
 RowT = TypeVar("RowT")
 
@@ -29,6 +34,17 @@ class Page(BaseModel, Generic[RowT]):
 
     data: list[RowT]
     next_cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a list is asked for, as it came."""
+
+    limit: int = LIMIT_DEFAULT
+    cursor: str | None = None
+    where: tuple[str, ...] = ()
+    sort: str | None = None
+    q: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +81,26 @@ def _read_condition(text: str, allowed: Mapping[str, Sequence[str]]) -> Conditio
         raise ParameterError("where", f"{field[:80]}:{op[:20]} is no filter here; these are: {known}.", "where_unknown")
     values = tuple(value.split(",")) if op == "in" else (value,)
     return Condition(field, op, values)
+
+
+def refuse_value(wanted: Condition, known: str) -> ParameterError:
+    """The field has no such value; `known`: what it has."""
+    return ParameterError("where", f"{wanted.field} is {known}, not {','.join(wanted.values)[:80]!r}.", "where_invalid")
+
+
+def read_moment(wanted: Condition) -> int:
+    """The time that a filter names, in milliseconds since 1970. Raises ParameterError `where_invalid`."""
+    try:
+        return parse_timestamp_ms(wanted.value)
+    except TimeFault:
+        raise refuse_value(wanted, "a time of RFC 3339 with a zone, like 2026-03-01T08:00:00Z") from None
+
+
+def read_flag(wanted: Condition) -> bool:
+    """Raises ParameterError `where_invalid`."""
+    if wanted.value not in {"true", "false"}:
+        raise refuse_value(wanted, "true or false")
+    return wanted.value == "true"
 
 
 def read_sort(given: str | None, allowed: Sequence[str], default: str) -> tuple[str, bool]:

@@ -80,7 +80,7 @@ def find_kind(method: str, path: str, guard: str) -> RateKind:
 class Rates:
     """Counts requests. `redis`: the Redis that all processes share; None: this process counts alone. Close it at the end.
 
-    Where Redis is away, requests pass: a limit protects the server, it must not be what stops it.
+    Where Redis is away, each process counts alone: a limit protects the server, it must not be what stops it.
     """
 
     def __init__(self, settings: Settings, redis: "RedisClients | None" = None) -> None:
@@ -148,17 +148,20 @@ class Rates:
 
     async def _hit(self, item: RateLimitItem, *names: str) -> Standing:
         if self._limiter is None:
-            found = self._windows.hit("/".join(names), item.amount, item.get_expiry())
-            return _judge(item, found.is_within, found.remaining, max(0, math.ceil(found.reset_s)))
+            return self._hit_alone(item, *names)
         try:
             is_within = await self._limiter.hit(item, *names)
             reset_at_s, remaining = await self._limiter.get_window_stats(item, *names)
         except LimitStorageError as fault:
-            logger.warning("Requests are not counted: Redis does not answer.", cause=str(fault))
-            return Standing(item.amount, item.amount, 0)
+            logger.warning("Requests are counted by this process alone: Redis does not answer.", cause=str(fault))
+            return self._hit_alone(item, *names)
         # The package tells a time, by the clock of the machine.
         reset_s = max(0, math.ceil(reset_at_s - SystemClock().now_ms() / 1_000))
         return _judge(item, is_within, remaining, reset_s)
+
+    def _hit_alone(self, item: RateLimitItem, *names: str) -> Standing:
+        found = self._windows.hit("/".join(names), item.amount, item.get_expiry())
+        return _judge(item, found.is_within, found.remaining, max(0, math.ceil(found.reset_s)))
 
 
 def _judge(item: RateLimitItem, is_within: bool, remaining: int, reset_s: int) -> Standing:  # noqa: FBT001 (an answer handed on)

@@ -6,6 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from flowforge.workflows import repository
 from flowforge.workflows.errors import NameTakenError, NotPublishedError, OpenRunsError, WorkflowNotFoundError
 from flowforge.workflows.models import WorkflowRow
+from flowforge.workflows.ports import OnPurged
 from flowforge.workflows.reading import lock_row, summarise, touch
 from flowforge.workflows.switching import TriggerSwitch
 from flowforge.workflows.types import NOT_DELETED_MS, WorkflowSummary
@@ -100,16 +101,14 @@ async def _turn_on_again(session: AsyncSession, actor: str, row: WorkflowRow, sw
 
 async def purge_workflow(
     session: AsyncSession,
-    actor: str,
     workspace_id: str,
     subject: str,
     *,
     open_runs: int,
-    at_ms: int,
+    on_purged: OnPurged,
     is_forced: bool = False,
-    switch: TriggerSwitch | None = None,
 ) -> None:
-    """Deletes for good: the workflow, living or deleted, its draft and its versions. What ran stays to be looked at.
+    """Deletes for good: the workflow, living or deleted, its draft, its versions and its triggers. What ran stays to be looked at.
 
     Raises:
         WorkflowNotFoundError: there is none.
@@ -120,6 +119,5 @@ async def purge_workflow(
         raise WorkflowNotFoundError(subject)
     if open_runs and not is_forced:
         raise OpenRunsError(row.name, open_runs)
-    if switch is not None:
-        await switch.turn_off(session, actor, row, at_ms=at_ms)
+    await on_purged(session, workspace_id, row.id)
     await repository.purge_workflow(session, workspace_id, row.id)

@@ -50,6 +50,7 @@ async def push_draft(
     draft = await repository.find_draft(session, workspace_id, row.id)
     if if_match is not None and (draft is None or draft.etag != if_match):
         raise DraftChangedError(name)
+    before = None if draft is None else draft.etag
     is_changed = await _is_changed(session, row, draft, source)
     if is_changed:
         draft = write_draft(session, actor, row, draft, source, at_ms=at_ms)
@@ -57,7 +58,7 @@ async def push_draft(
         apply_document(row, checked.document or {})
     await session.flush()
     etag = draft.etag if draft is not None else digest(source.data)
-    return Pushed(await summarise(session, row), etag, is_new, is_changed, checked.errors, checked.warnings)
+    return Pushed(await summarise(session, row), etag, before, is_new, is_changed, checked.errors, checked.warnings)
 
 
 async def get_draft(session: AsyncSession, workspace_id: str, subject: str, *, check: CheckDocument) -> Draft:

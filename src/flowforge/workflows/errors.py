@@ -63,7 +63,7 @@ class DeprecatedError(ConflictError):
 
 class InactiveError(ConflictError):
     def __init__(self, name: str) -> None:
-        message = f"The workflow {name} is switched off and takes no new run."
+        message = f"The workflow {name} is switched off and takes no new run; `PATCH /workflows/{name}` with active true switches it on."
         super().__init__(message, _one("", message, "inactive"))
 
 

@@ -42,6 +42,12 @@ class OnPublished(Protocol):
         ...
 
 
+class OnPurged(Protocol):
+    """Removes the triggers of a workflow, in the transaction that deletes it for good."""
+
+    async def __call__(self, session: AsyncSession, workspace_id: str, workflow_id: str) -> None: ...
+
+
 class RecentRuns(Protocol):
     """The last runs of workflows, for lists."""
 

@@ -2,6 +2,7 @@
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from flowforge.web.selecting import Selection
 from flowforge.workflows import repository
 from flowforge.workflows.errors import DraftNotFoundError, NotPublishedError, VersionNotFoundError, WorkflowNotFoundError
 from flowforge.workflows.models import WorkflowRow
@@ -69,15 +70,15 @@ async def get_workflow(
 
 
 async def list_versions(
-    session: AsyncSession, workspace_id: str, subject: str, *, before: int | None = None, limit: int | None = None
+    session: AsyncSession, workspace_id: str, subject: str, selection: Selection | None = None
 ) -> list[VersionSummary]:
-    """The newest first; those with numbers below `before`, `limit` of them at most.
+    """Without `selection` all, the newest first.
 
     Raises:
         WorkflowNotFoundError: there is no such workflow.
     """
     row = await find_row(session, workspace_id, subject)
-    found = await repository.list_versions(session, workspace_id, row.id, before=before, limit=limit)
+    found = await repository.list_versions(session, workspace_id, row.id, selection)
     return [summarise_version(version, row) for version in found]
 
 

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 
 from flowforge.kit.ids import is_id
+from flowforge.web.selecting import Selection
 from flowforge.workflows.models import DraftRow, VersionRow, WorkflowRow, WorkflowSetMemberRow
 from flowforge.workflows.types import NOT_DELETED_MS
 
@@ -65,6 +66,14 @@ async def select_workflows(
     return (await session.scalars(query.order_by(*order).limit(limit))).all()
 
 
+async def select_page(
+    session: AsyncSession, workspace_id: str, conditions: Sequence[ColumnElement[bool]], selection: Selection
+) -> Sequence[WorkflowRow]:
+    """Those that fulfil all conditions, deleted ones too."""
+    query = select(WorkflowRow).where(WorkflowRow.workspace_id == workspace_id, *conditions)
+    return (await session.scalars(selection.narrow(query))).all()
+
+
 async def list_drafted_ids(session: AsyncSession, workspace_id: str, ids: Sequence[str]) -> set[str]:
     """Those of the workflows that have a draft."""
     query = select(DraftRow.workflow_id).join(WorkflowRow, WorkflowRow.id == DraftRow.workflow_id)
@@ -104,15 +113,14 @@ async def find_version(session: AsyncSession, workspace_id: str, workflow_id: st
 
 
 async def list_versions(
-    session: AsyncSession, workspace_id: str, workflow_id: str, *, before: int | None = None, limit: int | None = None
+    session: AsyncSession, workspace_id: str, workflow_id: str, selection: Selection | None
 ) -> Sequence[VersionRow]:
-    """The newest first; those with numbers below `before`."""
+    """Without `selection` all, the newest first."""
     query = select(VersionRow).join(WorkflowRow, WorkflowRow.id == VersionRow.workflow_id)
-    query = query.where(WorkflowRow.workspace_id == workspace_id, WorkflowRow.id == workflow_id).limit(limit)
+    query = query.where(WorkflowRow.workspace_id == workspace_id, WorkflowRow.id == workflow_id)
     query = query.options(defer(VersionRow.source))
-    if before is not None:
-        query = query.where(VersionRow.version < before)
-    return (await session.scalars(query.order_by(VersionRow.version.desc()))).all()
+    query = query.order_by(VersionRow.version.desc()) if selection is None else selection.narrow(query)
+    return (await session.scalars(query)).all()
 
 
 async def list_versions_with_source(session: AsyncSession, workspace_id: str, workflow_id: str) -> Sequence[VersionRow]:

@@ -107,10 +107,14 @@ class VersionSummary:
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """What `push` did. `is_changed` False: the draft (or, without one, the current version) was the same bytes already."""
+    """What `push` did. `is_changed` False: the draft (or, without one, the current version) was the same bytes already.
+
+    `before`: the draft's etag until then, None where there was none.
+    """
 
     workflow: WorkflowSummary
     etag: str
+    before: str | None
     is_new: bool
     is_changed: bool
     faults: Sequence[Detail]

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 from tests.support.clock import ManualClock
-from tests.support.stores import Shop, read_runs
+from tests.support.stores import Shop, read_rows, read_runs
 
+from flowforge.engine.memory_store import MemoryStore
 from flowforge.engine.store import FAR_FUTURE_MS, NewEvent, NewRun, Store, WaitRow
 from flowforge.kit.crashpoint import crash_hook
 
@@ -135,3 +136,13 @@ def test_sweep_delivers_what_a_killed_publisher_had_stored(shop: Shop, store: St
 def test_look_back_of_unknown_run_finds_nothing(shop: Shop, store: Store):
     run = shop.new()
     assert store.look_back(run.no, wait(run)) == 0
+
+
+def test_event_of_a_number_is_delivered_once_however_often(shop: Shop, store: Store, clock: ManualClock):
+    run = shop.started()
+    wait_for(shop, run, wait(run))
+    store.publish(event(clock))
+    [mail] = store.mail(shop.worker)
+    number = 1 if isinstance(store, MemoryStore) else read_rows(store, "SELECT max(no) FROM events")[0][0]
+    assert [store.match(no) for no in (number, number, number + 1)] == [1, 1, 0]
+    assert [found.no for found in store.mail(shop.worker)] == [mail.no]

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 from tests.support.clock import ManualClock
-from tests.support.stores import Shop, read_runs
+from tests.support.stores import Shop, read_rows, read_runs
 
 from flowforge.engine.memory_store import MemoryStore
 from flowforge.engine.store import LogLine, NewEvent, NewRun, Pruned, Store, WaitRow
@@ -54,6 +54,22 @@ def test_f74_prune_killed_in_the_middle_leaves_whole_runs_and_is_done_again(shop
     again = store.prune(clock.now_ms(), 1_000)
     assert sorted(again.runs) == sorted(run.id for run in runs if run.no in left)
     assert read_runs(store) == {}
+
+
+def test_prune_drops_log_lines_older_than_their_own_time_also_of_runs_that_stay(shop: Shop, store: Store, clock: ManualClock):
+    [run], living = finished(shop, 1), shop.started()
+    lines = [LogLine(at, "info", "s", 1, f"at {at}", b"{}") for at in (5, 7, 9)]
+    shop.commit(replace(shop.turn(living, 2), logs=lines))
+    assert store.prune(0, 10, 8) == Pruned([], [], 3)
+    assert list_logs(store, run.no, living.no) == ["at 9"]
+    assert store.prune(0, 10, 8).logs == 0
+    assert set(read_runs(store)) == {run.no, living.no}
+
+
+def list_logs(store: Store, *run_nos: int) -> list[str]:
+    if isinstance(store, MemoryStore):
+        return [line.message for no in run_nos for line in store.tables.runs[no].logs]
+    return [message for (message,) in read_rows(store, "SELECT message FROM step_logs ORDER BY no")]
 
 
 def test_prune_drops_events_older_than_a_day(shop: Shop, store: Store, clock: ManualClock):

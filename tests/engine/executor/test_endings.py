@@ -1,5 +1,8 @@
 """How runs end: compensation, on_failure, finally, run time-outs, cancelling."""
 
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 from typing import cast
 
 from tests.support.documents import make_document
@@ -29,6 +32,15 @@ async def test_compensation_goes_backwards_then_on_failure_then_finally(lab: Lab
     assert outcome.status == "failed"
     assert lab.book.names() == ["a", "b", "c", "undo_b", "undo_a", "told", "last"]
     assert [entry.value for entry in lab.book.entries()][3:] == [1, 1, ["failed", "broken", "c"], "failed"]
+
+
+async def test_code_that_is_too_long_to_be_found_by_is_cut(lab: Lab, tmp_path: Path):
+    outcome = await lab.run(make_document('- {id: a, uses: flow.fail, with: {code: "${{ input.x }}"}}\n'), {"x": "c" * 300})
+
+    assert outcome.error["code"] == "c" * 300
+    with closing(sqlite3.connect(tmp_path / "flowforge.db")) as connection:
+        found = connection.execute("SELECT length(error_code), error_key FROM runs").fetchone()
+    assert found == (200, "a:" + "c" * 200)
 
 
 async def test_compensation_covers_iterations_of_loops(lab: Lab):

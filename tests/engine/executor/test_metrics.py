@@ -22,6 +22,13 @@ async def test_runs_steps_and_commits_are_counted(tmp_path: Path):
     assert "flowforge_commits_total" in text
 
 
+async def test_start_that_is_a_repeat_is_not_counted(tmp_path: Path):
+    async with open_lab(tmp_path) as lab:
+        for _ in range(2):
+            await lab.start(DOCUMENT, dedup="once")
+        assert "flowforge_runs_started_total 1.0" in lab.metrics.render().decode()
+
+
 async def test_runs_that_a_dead_worker_left_are_counted(tmp_path: Path):
     async with open_lab(tmp_path) as lab:
         lab.book.gate("a")

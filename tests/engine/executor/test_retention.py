@@ -162,3 +162,17 @@ async def test_f60_value_whose_row_was_never_written_is_an_orphan(lab: Lab, obje
     await look(lab)
 
     assert values(objects) == named(lab)
+
+
+async def test_old_log_lines_go_also_where_runs_are_kept_for_ever(tmp_path: Path):
+    async with open_lab(tmp_path, replace(QUICK, keep_logs_ms=KEEP_MS)) as lab:
+        young = lab.clock.now_ms() - KEEP_MS + 60_000
+        with closing(sqlite3.connect(lab.database)) as connection:
+            insert = "INSERT INTO step_logs(run_no, at, level, step, attempt, message, fields) VALUES (1, ?, 'info', 's', 1, 'm', '{}')"
+            connection.executemany(insert, [(1,), (young - 120_000,), (young,)])
+            connection.commit()
+
+        await look(lab)
+
+        with closing(sqlite3.connect(lab.database)) as connection:
+            assert connection.execute("SELECT at FROM step_logs").fetchall() == [(young,)]

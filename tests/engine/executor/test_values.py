@@ -3,10 +3,11 @@
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from tests.support.documents import make_document
-from tests.support.lab import QUICK, Lab, open_lab
+from tests.support.lab import QUICK, WORKSPACE, Lab, open_lab
 from tests.support.soundness import assert_sound
 
 from flowforge.engine.store import Verdict
@@ -200,6 +201,56 @@ async def test_input_that_does_not_fit_is_refused_and_nothing_is_stored(lab: Lab
     assert caught.value.details[0].field.endswith("n")
     with closing(sqlite3.connect(lab.database)) as connection:
         assert connection.execute("SELECT count(*) FROM runs").fetchone()[0] == 0
+
+
+async def test_text_that_runs_are_found_by_is_bounded(lab: Lab):
+    for head in ("labels: {a: HERE}", "subject: HERE", "concurrency: {limit: 1, key: HERE}"):
+        document = make_document(
+            "- {id: a, uses: flow.set, with: {values: {}}}\n", head.replace("HERE", "'${{ input.n }}'") + "\n"
+        )
+        for value, code in (("x" * 201, "length"), ("a\nb", "control_char")):
+            with pytest.raises(ValidationError) as caught:
+                await lab.start(document, {"n": value})
+            assert caught.value.details[0].code == code, head
+        assert (await lab.run(document, {"n": "x" * 200})).status == "completed", head
+
+
+LINKED = """
+- {id: before, uses: flow.set, with: {values: {link: "${{ run.resume_url }}"}}}
+- {id: hold, uses: flow.wait, with: {signal: go}}
+- {id: after, uses: flow.set, with: {values: {same: "${{ run.resume_url == steps.before.output.link }}"}}}
+"""
+
+
+def make_link(workspace_id: str, run_id: str) -> str:
+    return f"/{workspace_id}/{run_id}"
+
+
+async def test_link_of_a_run_is_made_at_its_birth_and_stays(lab: Lab):
+    lab.engine.parts = replace(lab.engine.parts, link=make_link)
+    plain = await lab.run(make_document("- {id: a, uses: flow.set, with: {values: {}}}\n"))
+    started = await lab.start(make_document(LINKED, 'output: "${{ steps.before.output.link }}"\n'))
+    await lab.finish(started)
+    await lab.crash()
+    await lab.restart()
+    await lab.send(started, "signal", name="go", payload=None)
+    outcome = await lab.finish(started)
+    assert outcome.output == make_link(WORKSPACE, started.run_id)
+    assert outcome.of("step.completed", "after")[0]["output"] == {"same": True}
+    assert "resume_url" not in plain.events[0], "who does not read it costs nothing"
+
+
+INNER = 'output: "${{ steps.a.output }}"\n'
+
+
+async def test_called_run_has_a_link_of_its_own(tmp_path: Path):
+    async with open_lab(tmp_path, link=make_link) as lab:
+        lab.define(make_document("- {id: a, uses: flow.set, with: {values: {link: '${{ run.resume_url }}'}}}\n", INNER, "inner"))
+        outcome = await lab.run(make_document("- {id: call, uses: flow.call, with: {workflow: inner}}\n"))
+    (plan,) = outcome.of("step.planned", "call")
+    child = plan["child"]
+    assert isinstance(child, dict)
+    assert outcome.of("step.completed", "call")[0]["output"] == {"link": make_link(WORKSPACE, str(child["run"]))}
 
 
 async def test_defaults_of_the_input_are_filled_in(lab: Lab):

@@ -1,10 +1,16 @@
 """Waits for times and for signals."""
 
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
 from tests.support.documents import make_document
-from tests.support.lab import WORKSPACE, Lab
+from tests.support.lab import QUICK, WORKSPACE, Lab
 
 from flowforge.engine.store import NewEvent
 from flowforge.kit.border import encode
+from flowforge.kit.values import JsonValue
 from flowforge.language.times import format_timestamp_ms
 
 ASK = """
@@ -28,6 +34,26 @@ async def test_wait_holds_no_memory_and_fires_not_before_its_time(lab: Lab):
     assert outcome.of("step.waiting", "nap")[0]["until"] == fired["due"]
 
 
+async def test_a_wait_that_begins_during_a_look_at_the_queue_is_kept(tmp_path: Path):
+    """It came too late to be found, and nobody looks again for an hour."""
+    lab = Lab(tmp_path, replace(QUICK, poll_ms=3_600_000))
+    looks, loop, find = asyncio.Semaphore(0), asyncio.get_running_loop(), lab.store.next_due
+
+    def look() -> int | None:
+        due = find()
+        if looks.locked():  # the first one
+            loop.call_soon_threadsafe(lab.engine.intake.expect, lab.clock.now_ms() + 50)
+        loop.call_soon_threadsafe(looks.release)
+        return due
+
+    setattr(lab.store, "next_due", look)  # noqa: B010 (a store is a protocol)
+    await lab.engine.open()
+    async with asyncio.timeout(5):
+        assert await looks.acquire()
+        assert await looks.acquire()
+    await lab.close()
+
+
 async def test_wait_until_a_time(lab: Lab):
     until = format_timestamp_ms(lab.clock.now_ms() + 86_400_000)
     started = await lab.start(make_document('- {id: nap, uses: flow.wait, with: {until: "${{ input.at }}"}}\n'), {"at": until})
@@ -48,6 +74,19 @@ async def test_wait_for_what_is_no_duration_is_a_type_mismatch(lab: Lab):
     outcome = await lab.run(make_document('- {id: nap, uses: flow.wait, with: {for: "${{ input.x }}"}}\n'), {"x": "soon"})
 
     assert outcome.error["code"] == "type_mismatch"
+
+
+@pytest.mark.parametrize(
+    ("given", "value", "code"),
+    [
+        ('signal: "${{ input.x }}"', "x" * 201, "length"),
+        ('signal: go, key: "${{ input.x }}"', "x" * 201, "length"),
+    ],
+)
+async def test_signal_by_which_nothing_could_be_found_is_refused(lab: Lab, given: str, value: JsonValue, code: str):
+    outcome = await lab.run(make_document(f"- {{id: hold, uses: flow.wait, with: {{{given}}}}}\n"), {"x": value})
+
+    assert outcome.error["code"] == code
 
 
 async def test_short_wait_passes_in_memory(lab: Lab):

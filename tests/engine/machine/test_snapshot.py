@@ -28,6 +28,7 @@ many = settings(max_examples=EXAMPLES, deadline=None, phases=PHASES, suppress_he
 
 NOTES: Final = {
     "side",
+    "over",
     "busy",
     "requested",
     "granted",

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from flowforge.entrypoints.cli.app import app
 from flowforge.entrypoints.wiring import open_installation
 from flowforge.kit.settings import Settings
-from flowforge.kit.values import JsonObject
+from flowforge.kit.values import JsonObject, JsonValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,12 @@ class Cli:
         said = self(*args, stdin=stdin)
         assert said.code == 0, f"{args}: {said}"
         return said
+
+    def list_audited(self) -> list[tuple[JsonValue, ...]]:
+        """What the audit log tells, oldest first: action, entity, id, before, after. It is all of the local user."""
+        rows = self.ok("audit", "list", "--limit", "200").rows[::-1]
+        assert all(row["actor"] == "user:local" for row in rows)
+        return [tuple(row[name] for name in ("action", "entity", "entity_id", "before", "after")) for row in rows]
 
     def start(self, *args: str, stdin: str = "") -> tuple[int, JsonObject]:
         """Runs quietly; the exit code and the result."""

@@ -118,7 +118,7 @@ def test_name_of_an_operation_that_was_probably_meant_is_suggested(cli: Cli):
 def test_interrupted_call_ends_its_processes_and_says_so(cli: Cli):
     command = [sys.executable, "-m", "flowforge.entrypoints.cli.app", "--data", str(cli.data), "operations", "call"]
     process = subprocess.Popen(
-        [*command, "script.javascript", "--set", "source=console.log('begun'); while (true) {}"],
+        [*command, "script.python", "--set", "source=print('begun')\nwhile True: pass"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -128,4 +128,4 @@ def test_interrupted_call_ends_its_processes_and_says_so(cli: Cli):
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=20)
     assert (first, process.returncode) == ("info: begun\n", 130)
-    assert said == "Interrupted; what script.javascript had done outside by then stays done.\n"
+    assert said == "Interrupted; what script.python had done outside by then stays done.\n"

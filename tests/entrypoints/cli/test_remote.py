@@ -149,6 +149,8 @@ def test_secrets_variables_and_operations(remote: RemoteCall):
     assert remote("operations", "show", "crypto.hash").row["name"] == "crypto.hash"
     assert "crypto.hash" in [row["name"] for row in remote("operations", "list").rows]
     remote("operations", "call", "crypto.hash", "--set", "nothing=x", code=2)
+    assert remote("operations", "test", "crypto.hash", "--set", "data=x").row == {"valid": True, "errors": []}
+    assert remote("operations", "test", "crypto.hash", "--set", "nothing=x", code=1).row["valid"] is False
 
 
 def test_who_works_and_what_waits(remote: RemoteCall):
@@ -159,12 +161,58 @@ def test_who_works_and_what_waits(remote: RemoteCall):
     assert "webhook" in [row["name"] for row in remote("triggers", "types").rows]
 
 
+def test_triggers_are_attached_fired_changed_and_taken_away(remote: RemoteCall):
+    made = remote(
+        "triggers", "create", "hello", "webhook", "--set", "path=cli", "--set", "auth=none", "--input", '{"who": "x"}'
+    ).row
+    trigger_id = str(made["id"])
+    assert remote("triggers", "test", trigger_id).row["configuration_valid"] is True
+    run_id = str(remote("triggers", "fire", trigger_id, "--payload", '{"a": 1}').row["run_id"])
+    assert remote("runs", "watch", run_id, "--quiet").row["output"] == {"who": "x"}
+    assert remote("triggers", "stats", trigger_id).row["successful"] == 1
+    remote("triggers", "pause", trigger_id)
+    assert remote("triggers", "run", trigger_id).row["run"] == 0
+    assert remote("triggers", "change", trigger_id, "--set", "path=other").row["id"] == trigger_id
+    assert remote("triggers", "show", trigger_id).row["with"]["path"] == "other"  # type: ignore[index, call-overload]
+    remote("triggers", "delete", trigger_id)
+    remote("triggers", "show", trigger_id, code=4)
+
+
+def test_a_run_is_changed_explained_and_shown_with_its_relatives(remote: RemoteCall):
+    run_id = str(remote("run", "hello", "--set", "who=ann", "--quiet", "--label", "old=1").row["run_id"])
+    changed = remote("runs", "change", run_id, "--label", "kind=changed", "--label", "old=", "--subject", "order-1").row
+    assert (changed["labels"], changed["subject"]) == ({"kind": "changed"}, "order-1")
+    assert remote("runs", "list", "--subject", "order-1").row["id"] == run_id
+    remote("runs", "change", run_id, "--priority", "1", code=6)
+    assert [row["depth"] for row in remote("runs", "tree", run_id).rows] == [0]
+    assert remote("runs", "diagnose", run_id).row["failing_step"] is None
+
+
+def test_rights_are_given_explained_and_taken(remote: RemoteCall):
+    remote("users", "create", "eve@example.com")
+    assert remote("users", "show", "eve@example.com").row["status"] == "active"
+    assert remote("roles", "give", "eve@example.com", "operator").row["role"] == "operator"
+    assert remote("roles", "given", "--to", "eve@example.com").row["role"] == "operator"
+    assert remote("access", "explain", "eve@example.com", "run:operate").rows[0]["effect"] == "allow"
+    assert "eve@example.com" in [row["email"] for row in remote("access", "who-can", "run:operate").rows]
+    remote("roles", "take", "eve@example.com", "operator")
+    remote("access", "explain", "eve@example.com", "run:operate", code=1)
+    assert {"permission": "run:read"} in remote("roles", "show", "viewer").rows
+    assert "viewer" in [row["name"] for row in remote("roles", "list").rows]
+    remote("users", "sign-out", "eve@example.com")
+    assert remote("users", "sessions", "eve@example.com").rows == []
+    assert remote("users", "delete", "eve@example.com").row["status"] == "deleted"
+    assert remote("users", "restore", "eve@example.com").row["email"] == "eve@example.com"
+    assert remote("users", "delete", "eve@example.com", "--permanent").row["status"] == "erased"
+
+
 def test_people_and_the_audit_log(remote: RemoteCall, tmp_path: Path):
     assert remote("users", "list").rows[0]["email"] == EMAIL
     remote("users", "create", "bob@example.com")
     assert remote("users", "disable", "bob@example.com").row["status"] == "disabled"
     assert remote("users", "enable", "bob@example.com").row["status"] == "active"
     assert remote("audit", "list", "--action", "user.disabled").rows[0]["entity"] == "user"
+    assert remote("audit", "show", "1").row["no"] == 1
     assert remote("audit", "verify").row["valid"] is True
     remote("audit", "export", "log.jsonl")
     assert remote("audit", "verify", "log.jsonl").row["valid"] is True

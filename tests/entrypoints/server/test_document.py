@@ -6,14 +6,19 @@ import subprocess
 import sys
 from asyncio import to_thread
 from collections.abc import AsyncGenerator
+from inspect import getsource
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from fastapi.routing import APIRoute
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from scripts.openapi_document import TARGET
 from tests.architecture.sources import REPOSITORY
 from tests.support.server_lab import ServerLab, open_server_lab
+
+from flowforge.entrypoints.server.routers import list_routers
+from flowforge.web.application import make_routes
 
 METHODS = ("get", "post", "put", "patch", "delete")
 NOT_ASKED = r"(permanent|/live|/events|/auth/logout|/me|/sessions|/users/\{|/batches/)"
@@ -50,9 +55,28 @@ def test_the_document_is_one_and_says_of_each_operation_who_may_and_what_it_answ
             assert {"401", "403"} <= set(operation["responses"]), (method, path)
 
 
+def test_whatever_is_made_has_an_address():
+    routes = make_routes(list_routers()).routes
+    made = [route for route in routes if isinstance(route, APIRoute) and route.status_code == 201]
+    assert len(made) > 15
+    assert [route.path for route in made if '.headers["location"]' not in getsource(route.endpoint)] == []
+
+
+def test_what_the_documentation_fills_in_can_be_sent():
+    described: set[str] = set()
+    for route in make_routes(list_routers()).routes:
+        model: Any = route.body_field.field_info.annotation if isinstance(route, APIRoute) and route.body_field else None
+        extra: dict[str, Any] = getattr(model, "model_config", cast("dict[str, Any]", {})).get("json_schema_extra") or {}
+        for example in extra.get("examples", ()):
+            described.add(model.model_validate(example).__class__.__name__)
+    assert described >= {"StartBody", "BulkBody", "CreateWorkflowBody", "ValidateBody", "DocumentBody"}
+
+
 async def test_the_server_gives_its_document_and_a_page_that_needs_nothing_from_elsewhere(lab: ServerLab):
     told = await lab.client.get("/openapi.json")
     assert told.json() == read_document()
+    front = await lab.client.get("/")
+    assert (front.status_code, front.headers["location"]) == (303, "/docs")
     page = await lab.client.get("/docs")
     assert "unsafe-inline" not in page.headers["content-security-policy"]
     assert "http" not in page.text.replace("http-equiv", "")
@@ -134,9 +158,29 @@ async def test_api_39_a05_another_spelling_of_a_path_opens_nothing(path: str, la
 
 
 async def test_api_29_30_other_methods_are_not_smuggled_in(lab: ServerLab):
-    assert (await lab.client.request("TRACE", "/api/v1/runs")).status_code == 405
+    for method in ("TRACE", "CONNECT", "BREW"):
+        refused = await lab.client.request(method, "/api/v1/runs", content=b"canary", headers={"x-canary": "canary"})
+        assert refused.status_code in {400, 405, 501}, method
+        assert "canary" not in refused.text
     smuggled = await lab.client.post("/api/v1/secrets", headers={"x-http-method-override": "DELETE"})
     assert smuggled.status_code == 405
+
+
+async def test_m05_a16_pages_of_an_origin_that_was_allowed_while_the_server_runs_may_read_every_answer(lab: ServerLab):
+    ours, page = lab.client.headers["origin"], "https://app.example.com"
+
+    async def ask(method: str, path: str) -> dict[str, str | None]:
+        answer = await lab.client.request(method, path, headers={"origin": page}, json={} if method == "POST" else None)
+        assert answer.headers["vary"] == "Origin"
+        return {"allowed": answer.headers.get("access-control-allow-origin"), "status": str(answer.status_code)}
+
+    asked = [("GET", "/api/v1/runs"), ("POST", "/api/v1/runs"), ("GET", "/api/v1/nothing"), ("POST", "/hooks/nothing")]
+    assert [(await ask(*one))["allowed"] for one in asked] == [None] * 4
+    etag = (await lab.client.get("/api/v1/settings/cors")).headers["etag"]
+    changed = await lab.client.put("/api/v1/settings/cors", json={"origins": [page]}, headers={"if-match": etag, "origin": ours})
+    assert changed.status_code == 200, changed.text
+    # A cookie does not change anything from there, and the page can read why.
+    assert [await ask(*one) for one in asked] == [{"allowed": page, "status": status} for status in ("200", "403", "404", "404")]
 
 
 async def test_api_37_an_error_is_json_whatever_is_accepted(lab: ServerLab):

@@ -1,6 +1,7 @@
 """`flowforge serve`: what it refuses; and the runner of a cluster on each database server."""
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -13,14 +14,17 @@ from urllib.parse import quote
 import pytest
 from tests.support.databases import Kind
 from tests.support.sessions import lend_database
+from typer.testing import CliRunner
 
 from flowforge.engine.births import StartRequest
 from flowforge.engine.executor import Engine
 from flowforge.engine.store import Delivery, NewMail, Verdict, WorkerFacts
+from flowforge.entrypoints.cli.app import app
+from flowforge.entrypoints.plain_links import list_plain_links
 from flowforge.entrypoints.ports import VersionsPort
+from flowforge.entrypoints.production import ProductionError, require_production
 from flowforge.entrypoints.running import open_engine
 from flowforge.entrypoints.server.clustered import ClusterRunner
-from flowforge.entrypoints.server.production import SettingsMissingError, require_production
 from flowforge.entrypoints.wiring import Installation, open_installation
 from flowforge.kit.border import encode, encode_canonical
 from flowforge.kit.bus import MemoryBus
@@ -50,18 +54,74 @@ def test_a24_serve_refuses_an_empty_environment_and_names_each_setting(tmp_path:
         assert f"FLOWFORGE_{name}" in done.stderr
 
 
+GIVEN = {
+    "public_url": "https://flowforge.acme.eu",
+    "database_url": "postgresql://a:kD83hs@b/c",
+    "encryption_key": "9f" + "0123456789abcdef" * 3 + "03c1d2e3f40596",
+    "signing_key": "8e" + "0123456789abcdef" * 3 + "03c1d2e3f40596",
+}
+
+
+def make_settings(folder: Path, **given: Any) -> Settings:
+    return Settings.model_validate({"data": folder, **GIVEN, **given})
+
+
 def test_a24_each_setting_alone_is_missed(tmp_path: Path):
-    given = {
-        "public_url": "https://flowforge.example",
-        "database_url": "postgresql://a@b/c",
-        "encryption_key": KEY,
-        "signing_key": KEY,
-    }
-    require_production(Settings.model_validate({"data": tmp_path, **given}))
-    for name in given:
-        with pytest.raises(SettingsMissingError) as refused:
-            require_production(Settings.model_validate({"data": tmp_path, **given, name: None}))
+    require_production(make_settings(tmp_path))
+    for name in GIVEN:
+        with pytest.raises(ProductionError) as refused:
+            require_production(make_settings(tmp_path, **{name: None}))
         assert [detail.field for detail in refused.value.details] == [f"FLOWFORGE_{name.upper()}"]
+
+
+def test_examples_are_refused_all_at_once_and_nothing_of_them_is_shown(tmp_path: Path):
+    examples = {
+        "public_url": "https://flowforge.example.com",
+        "database_url": "postgresql+psycopg://flowforge:password@db.internal:5432/flowforge",
+        "encryption_key": KEY,
+    }
+    with pytest.raises(ProductionError) as refused:
+        require_production(make_settings(tmp_path, **examples, signing_key=None))
+    found = {(detail.field.removeprefix("FLOWFORGE_"), detail.code) for detail in refused.value.details}
+    missing = {("SIGNING_KEY", "setting_missing")}
+    assert found == missing | {(name.upper(), "setting_example") for name in examples}
+    assert KEY not in repr(refused.value.details)
+
+
+def test_a24_what_cannot_be_read_and_what_is_missing_are_told_together(tmp_path: Path):
+    said = CliRunner().invoke(app, ["--data", str(tmp_path), "--json", "serve"], env={"FLOWFORGE_SIGNING_KEY": "short"})
+    details = json.loads(said.stderr)["error"]["details"]
+    assert said.exit_code == 2
+    assert {(detail["field"].removeprefix("FLOWFORGE_"), detail["code"]) for detail in details} == {
+        *((name, "setting_missing") for name in NAMES[:3]),
+        ("SIGNING_KEY", "setting_invalid"),
+    }
+
+
+def test_up_is_for_production_where_others_can_reach_it(tmp_path: Path):
+    said = CliRunner().invoke(app, ["--data", str(tmp_path), "--json", "up", "--host", "0.0.0.0"])
+    names = [detail["field"] for detail in json.loads(said.stderr)["error"]["details"]]
+    assert (said.exit_code, names) == (2, ["FLOWFORGE_PUBLIC_URL", "FLOWFORGE_ENCRYPTION_KEY", "FLOWFORGE_SIGNING_KEY"])
+    told = ["--data", str(tmp_path), "--json", "up", "--host", "nowhere.invalid"]
+    allowed = CliRunner().invoke(app, told, env={"FLOWFORGE_ENV": "development"})
+    assert "FLOWFORGE_HOST" in allowed.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "hosts"),
+    [
+        ({}, []),
+        ({"database_url": "postgresql://a:b@db.acme.eu/c"}, ["db.acme.eu"]),
+        ({"database_url": "postgresql://a:b@db.acme.eu/c?sslmode=verify-full"}, []),
+        ({"database_url": "mysql://a:b@10.0.0.4/c?ssl_mode=DISABLED"}, ["10.0.0.4"]),
+        ({"database_url": "mysql://a:b@127.0.0.1/c"}, []),
+        ({"redis_url": "redis+sentinel://:pw@one:26379,[2001:db8::1]:26379/name"}, ["2001:db8::1"]),
+        ({"redis_url": "rediss://cache.acme.eu/0", "broker_url": "amqp://a:b@mq.acme.eu//"}, ["mq.acme.eu"]),
+        ({"broker_url": "redis://cache.acme.eu/0", "env": "development"}, []),
+    ],
+)
+def test_what_goes_over_a_network_in_the_clear_is_known(tmp_path: Path, given: dict[str, Any], hosts: list[str]):
+    assert [link.host for link in list_plain_links(make_settings(tmp_path, **given))] == hosts
 
 
 def write_url(url: DatabaseUrl) -> str:

@@ -1,6 +1,7 @@
 """`POST /runs` on a whole server: what is taken, what is refused, what comes twice."""
 
 import asyncio
+import threading
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,8 @@ from typing import Any
 import httpx2
 import pytest
 from tests.support.server_lab import NOTE, WAIT, ServerLab, open_server_lab
+
+from flowforge.entrypoints.cli.starting import pin_target
 
 FIELDS = {
     "flowforge": 1,
@@ -64,7 +67,10 @@ async def test_who_waits_for_a_run_that_needs_a_signal_is_answered_at_once(lab: 
     answer = await asyncio.wait_for(lab.start({"workflow": "patient"}, "?wait=30s"), 10)
     assert answer.status_code == 202
     assert answer.json()["status"] == "waiting"
-    assert answer.json()["waiting_for"][0]["kind"] == "signal"
+    shown = (await lab.client.get(answer.headers["location"])).json()
+    assert answer.json()["waiting_for"] == shown["waiting_for"]
+    assert shown["waiting_for"][0]["kind"] == "signal"
+    assert "/resume/" in shown["waiting_for"][0]["ref"]["resume_url"]
 
 
 async def test_api_34_the_same_key_gives_the_same_run(lab: ServerLab):
@@ -105,6 +111,27 @@ async def test_api_35_a_key_that_is_none_is_refused(lab: ServerLab, key: str):
     async with httpx2.AsyncClient(base_url=lab.url) as client:
         answer = await client.post("/api/v1/runs", json={"workflow": "note"}, headers=headers)
     assert code_of(answer) == (422, "VALIDATION_ERROR", "Idempotency-Key", "header_invalid")
+
+
+async def test_a_file_in_the_input_must_be_one_of_the_workspace(lab: ServerLab):
+    sent = (await lab.client.post("/api/v1/files", files={"file": ("a.csv", b"a", "text/csv")})).json()
+    own, foreign = ({"$file": {"id": file_id}} for file_id in (sent["id"], "file_" + "0" * 26))
+    assert (await lab.start({"workflow": "note", "input": {"orders": [own]}}, idempotency_key="kept")).status_code == 202
+    refused = await lab.start({"workflow": "note", "input": {"orders": [own, foreign]}}, idempotency_key="other")
+    assert code_of(refused) == (422, "VALIDATION_ERROR", "input.orders[1]", "file_unknown")
+    # Escaped, it is the same text; in a document that comes along it counts as well.
+    escaped = b'{"workflow": "note", "input": {"\\u0024file": {"id": "file_0"}}}'
+    headers = {**lab.bearer, "content-type": "application/json"}
+    assert code_of(await lab.client.post("/api/v1/runs", content=escaped, headers=headers))[3] == "file_unknown"
+    steps = [{"id": "say", "uses": "log.write", "with": {"message": "hi", "fields": {"x": foreign}}}]
+    assert code_of(await lab.start({"document": {**NOTE, "steps": steps}}))[2:] == (
+        "document.steps[0].with.fields.x",
+        "file_unknown",
+    )
+    # A request that came before gets its run, also where the file is gone.
+    assert (await lab.client.delete(f"/api/v1/files/{sent['id']}")).status_code == 204
+    again = await lab.start({"workflow": "note", "input": {"orders": [own]}}, idempotency_key="kept")
+    assert again.headers["idempotency-replayed"] == "true"
 
 
 async def test_api_40_an_input_that_does_not_fit_names_the_field(lab: ServerLab):
@@ -166,7 +193,7 @@ async def test_the_guard_comes_before_the_body(lab: ServerLab):
     ]
 
 
-async def test_a_document_and_a_draft_are_run_as_they_are(lab: ServerLab):
+async def test_a04_a_document_and_a_draft_are_run_as_they_are_for_who_may_make_one(lab: ServerLab):
     document = {**NOTE, "name": "adhoc", "output": {"is": "here"}}
     answer = await lab.start({"document": document}, "?wait=10s")
     assert (answer.status_code, answer.json()["output"], answer.json()["version"]) == (200, {"is": "here"}, None)
@@ -174,12 +201,38 @@ async def test_a_document_and_a_draft_are_run_as_they_are(lab: ServerLab):
     draft = await lab.start({"workflow": "sketch", "version": "draft"}, "?wait=10s")
     assert (draft.json()["workflow_id"], draft.json()["output"]) == (made.json()["id"], {"is": "here"})
     starter = await lab.make_key("workflow:start", "workflow:read")
+    runs = (await lab.client.get("/api/v1/runs")).json()["data"]
+    async with httpx2.AsyncClient(base_url=lab.url) as stranger:
+        assert (await stranger.post("/api/v1/runs", json={"document": document})).status_code == 401
     async with httpx2.AsyncClient(base_url=lab.url, headers={"authorization": f"Bearer {starter}"}) as client:
         refused = await client.post("/api/v1/runs", json={"document": document})
         assert refused.status_code == 403
         assert (await client.post("/api/v1/runs", json={"workflow": "sketch", "version": "draft"})).status_code == 403
     broken = await lab.start({"document": {"flowforge": 1, "name": "x", "steps": [{"id": "a", "uses": "no.such"}]}})
     assert broken.status_code == 422
+    assert (await lab.client.get("/api/v1/runs")).json()["data"] == runs, "what was refused has started nothing"
+
+
+async def test_the_loop_never_waits_for_the_store(lab: ServerLab, monkeypatch: pytest.MonkeyPatch):
+    """The thread that has the store may wait for a transaction of the loop, which then never ends it: 25 s are lost."""
+    store, loop = lab.installation.store, asyncio.get_running_loop()
+
+    def watch(name: str) -> None:
+        read = getattr(store, name)
+
+        def read_while_the_loop_goes_on(*given: object) -> object:
+            goes_on = threading.Event()
+            loop.call_soon_threadsafe(goes_on.set)
+            assert goes_on.wait(2), name
+            return read(*given)
+
+        monkeypatch.setattr(store, name, read_while_the_loop_goes_on)
+
+    for name in ("definition", "alive"):
+        watch(name)
+    pinned = await pin_target(lab.installation, "note", None)
+    assert pinned.version["name"] == "note"
+    assert (await lab.client.get("/api/v1/system/workers")).status_code == 200
 
 
 async def test_what_is_published_is_started_at_once(lab: ServerLab):

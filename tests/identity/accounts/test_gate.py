@@ -15,7 +15,7 @@ from tests.support.accounts_lab import AccountsLab, Browser, ProbeAnswer, open_a
 from flowforge.identity.gate import IdentityGate
 from flowforge.identity.owner_links import OWNER_EMAIL, make_sign_in_link
 from flowforge.web.callers import SIGNED_IN
-from flowforge.web.errors import CsrfError, NotSignedInError
+from flowforge.web.errors import CsrfError
 from flowforge.web.routing import Router
 
 named = Router("things", "/things")
@@ -175,16 +175,6 @@ async def test_a_websocket_of_a_browser_must_come_from_our_page(lab: AccountsLab
     for headers in ({"cookie": cookie}, {"cookie": cookie, "origin": "https://evil.example"}):
         with pytest.raises(CsrfError):
             await gate.admit(make_connection(headers, kind="websocket"), SIGNED_IN)
-
-
-async def test_a_websockets_first_frame_may_bring_a_key_or_token(lab: AccountsLab):
-    anna = await lab.enter()
-    key = await lab.make_key(anna, "run:read")
-    gate, connection = lab.accounts.gate, make_connection({}, kind="websocket")
-    assert (await gate.admit_text(connection, SIGNED_IN, key)).kind == "key"
-    for text in ("", "nonsense", anna.sid, key[:-1]):
-        with pytest.raises(NotSignedInError):
-            await gate.admit_text(connection, SIGNED_IN, text)
 
 
 @asynccontextmanager

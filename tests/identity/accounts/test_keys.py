@@ -1,11 +1,14 @@
 """API keys: what they may do, how they are sent, and how fast they are gone."""
 
+import hmac
+
 import pytest
 from sqlalchemy import select
 from tests.support.accounts_lab import AccountsLab, Browser, open_accounts_lab
 
 from flowforge.identity.models_accounts import ApiKeyRow, UserRow
 from flowforge.identity.people import disable_user
+from flowforge.identity.random_secrets import digest_secret
 
 
 async def ask(lab: AccountsLab, path: str = "/probes/who", method: str = "GET", **headers: str) -> tuple[int, str]:
@@ -50,6 +53,30 @@ async def test_tok_21_a_key_with_one_wrong_character_is_refused(lab: AccountsLab
         assert (await ask(lab, x_api_key=wrong))[0] == 401
         assert (await ask(lab, x_api_key=key[:-1]))[0] == 401
         assert (await ask(lab, x_api_key=key + "a"))[0] == 401
+
+
+async def test_tok_21_a_prefix_that_is_right_costs_the_same_work(lab: AccountsLab, monkeypatch: pytest.MonkeyPatch):
+    key = await lab.make_key(await lab.enter(), "run:read")
+    known, unknown = key[:-1] + ("a" if key[-1] != "a" else "b"), "ff_" + "0" * 9 + key[12:]
+    work: list[str] = []
+    compare = hmac.compare_digest
+
+    def count_digest(secret: str) -> str:
+        work.append("digest")
+        return digest_secret(secret)
+
+    def count_compare(one: str, other: str) -> bool:
+        work.append(f"compare {len(one)} {len(other)}")
+        return compare(one, other)
+
+    monkeypatch.setattr("flowforge.identity.keys.digest_secret", count_digest)
+    monkeypatch.setattr(hmac, "compare_digest", count_compare)
+    done: list[list[str]] = []
+    for wrong in (known, unknown):
+        work.clear()
+        assert (await ask(lab, x_api_key=wrong))[0] == 401
+        done.append([*work])
+    assert done == [["digest", "compare 64 64"]] * 2
 
 
 async def test_tok_22_a_revoked_key_is_refused_within_five_seconds(lab: AccountsLab):

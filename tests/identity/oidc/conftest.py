@@ -1,6 +1,7 @@
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import httpx2
 import pytest
@@ -15,6 +16,7 @@ from flowforge.identity.models_accounts import SessionRow, UserRow
 from flowforge.identity.oidc_calls import ProviderCalls
 from flowforge.identity.oidc_providers import Providers
 from flowforge.identity.oidc_settings import NoRuntimeProviders
+from flowforge.identity.session_contents import DatabaseContents, SessionContents
 from flowforge.kit.clock import SystemClock
 from flowforge.kit.egress import EgressClient, EgressPolicy
 from flowforge.kit.limits import Limits
@@ -57,7 +59,13 @@ def code_of(answer: httpx2.Response) -> tuple[int, str]:
 
 
 @pytest.fixture
-async def lab(tmp_path: Path) -> AsyncGenerator[SignInLab]:
+def timeout_s() -> float:
+    """How long a provider is waited for; short only where it is made to be late."""
+    return 10.0
+
+
+@pytest.fixture
+async def lab(tmp_path: Path, timeout_s: float) -> AsyncGenerator[SignInLab]:
     async with serve_http() as server:
         stub, clock = StubProvider(server), ManualClock()
         settings = {
@@ -68,9 +76,10 @@ async def lab(tmp_path: Path) -> AsyncGenerator[SignInLab]:
             "first_owner_email": "Boss@example.com",
         }
         client = EgressClient(EgressPolicy.parse(["127.0.0.1"]), Limits(), SystemClock())
-        calls = ProviderCalls(client, timeout_s=0.5)
+        calls = ProviderCalls(client, timeout_s=timeout_s)
         providers = Providers(Settings.model_validate(settings), calls, clock, NoRuntimeProviders())
         async with open_web_lab(tmp_path, [oidc.router], ports={Providers: providers}, settings=settings) as web:
             web.gate.caller = ANONYMOUS
+            cast("dict[type, object]", web.parts.ports)[SessionContents] = DatabaseContents(web.parts.database)
             yield SignInLab(web, stub, clock)
         await client.aclose()

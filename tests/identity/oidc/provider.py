@@ -32,11 +32,14 @@ class StubProvider:
     discovery: dict[str, Any] = field(default_factory=dict[str, Any])
     codes: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
     client_of_code: str | None = None
+    userinfo: dict[str, Any] | None = None
+    """What the userinfo endpoint says; None: there is none."""
 
     def __post_init__(self) -> None:
         self.server.on("/.well-known/openid-configuration", lambda _: json_reply(self.describe()))
         self.server.on("/keys", lambda _: json_reply(self.publish_keys()))
         self.server.on("/token", self.give_token)
+        self.server.on("/userinfo", self.tell_more)
 
     @property
     def issuer(self) -> str:
@@ -49,6 +52,7 @@ class StubProvider:
             "token_endpoint": f"{self.issuer}/token",
             "jwks_uri": f"{self.issuer}/keys",
             "id_token_signing_alg_values_supported": ["RS256", "HS256", "none"],
+            **({} if self.userinfo is None else {"userinfo_endpoint": f"{self.issuer}/userinfo"}),
             **self.discovery,
         }
 
@@ -78,6 +82,11 @@ class StubProvider:
             return json_reply({"error": "invalid_grant"}, 400)
         token = self.sign({"nonce": asked["nonce"], "aud": form["client_id"]} | dict(self.person))
         return json_reply({"id_token": token, "access_token": "opaque", "token_type": "Bearer"})
+
+    def tell_more(self, request: Received) -> Reply:
+        if request.headers.get("authorization") != "Bearer opaque":
+            return json_reply({"error": "invalid_token"}, 401)
+        return json_reply(self.userinfo or {}) if self.userinfo != {} else json_reply({}, 500)
 
     def sign(self, claims: Mapping[str, Any]) -> str:
         now_s = int(time.time())

@@ -20,6 +20,11 @@ DISCOVERY = "/.well-known/openid-configuration"
 ENDLESS = send_endlessly(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"4000\r\n" + b"x" * 0x4000 + b"\r\n")
 
 
+@pytest.fixture
+def timeout_s() -> float:
+    return 0.5
+
+
 def count(lab: SignInLab, path: str) -> int:
     return sum(1 for request in lab.provider.server.received if request.path == path)
 
@@ -77,7 +82,7 @@ async def test_tok_40_cached_keys_serve_within_their_age_and_not_beyond(lab: Sig
     assert code_of(await lab.sign_in()) == (424, "provider_failed")
 
 
-async def test_an_unknown_key_is_looked_for_once_a_minute(lab: SignInLab):
+async def test_tok_06_an_unknown_key_is_looked_for_once_a_minute(lab: SignInLab):
     assert (await lab.sign_in()).status_code == 303
     lab.provider.key = OTHER_KEY
     lab.provider.header = {"kid": OTHER_KEY.kid}

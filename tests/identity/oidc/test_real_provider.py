@@ -4,6 +4,7 @@ import warnings
 from collections.abc import AsyncGenerator, Generator
 from importlib import import_module
 from pathlib import Path
+from typing import cast
 
 import httpx2
 import pytest
@@ -15,6 +16,7 @@ from flowforge.identity.models_accounts import UserRow
 from flowforge.identity.oidc_calls import ProviderCalls
 from flowforge.identity.oidc_providers import Providers
 from flowforge.identity.oidc_settings import NoRuntimeProviders
+from flowforge.identity.session_contents import DatabaseContents, SessionContents
 from flowforge.kit.clock import SystemClock
 from flowforge.kit.egress import EgressClient, EgressPolicy
 from flowforge.kit.limits import Limits
@@ -43,6 +45,7 @@ async def lab(issuer: str, tmp_path: Path) -> AsyncGenerator[WebLab]:
     providers = Providers(Settings.model_validate(settings), ProviderCalls(client), SystemClock(), NoRuntimeProviders())
     async with open_web_lab(tmp_path, [oidc.router], ports={Providers: providers}, settings=settings) as lab:
         lab.gate.caller = ANONYMOUS
+        cast("dict[type, object]", lab.parts.ports)[SessionContents] = DatabaseContents(lab.parts.database)
         yield lab
     await client.aclose()
 

@@ -38,6 +38,25 @@ async def test_the_same_person_comes_again_by_issuer_and_subject(lab: SignInLab)
     assert len(await lab.list_sessions()) == 2
 
 
+async def test_what_the_id_token_lacks_is_asked_of_the_userinfo_endpoint(lab: SignInLab):
+    lab.provider.person = {"sub": "ann-1"}
+    lab.provider.userinfo = {"sub": "ann-1", "email": "ann@example.com", "email_verified": True, "name": "Ann"}
+    assert (await lab.sign_in()).status_code == 303
+    (user,) = await lab.list_users()
+    assert (user.subject, user.email, user.name) == ("ann-1", "ann@example.com", "Ann")
+    # Who is known needs no email: an endpoint that fails keeps nobody out.
+    lab.provider.userinfo = {}
+    assert (await lab.sign_in()).status_code == 303
+    assert len(await lab.list_sessions()) == 2
+
+
+async def test_a_userinfo_endpoint_that_speaks_of_somebody_else_signs_nobody_in(lab: SignInLab):
+    lab.provider.person = {"sub": "ann-1"}
+    lab.provider.userinfo = {"sub": "bob-2", "email": "boss@example.com", "email_verified": True}
+    assert code_of(await lab.sign_in()) == (401, "provider_refused")
+    assert await lab.list_users() == []
+
+
 async def test_an_unknown_provider_is_not_found(lab: SignInLab):
     assert code_of(await lab.web.client.get("/api/v1/auth/oidc/other/login")) == (404, "provider_unknown")
 
@@ -194,6 +213,9 @@ async def test_the_first_owner_is_made_by_a_verified_email_once(lab: SignInLab):
     await lab.sign_in()
     (boss,) = await lab.list_users()
     assert await find_owners(lab) == {boss.id}
+    async with lab.web.parts.database.read() as session:
+        (given,) = await session.scalars(select(AuditRow).where(AuditRow.action == "role.assigned"))
+    assert boss.id in str(given.after)
     other = await make_person(lab.web.parts.database, "owner")
     assert await find_owners(lab) == {boss.id, other}
 
@@ -236,6 +258,7 @@ async def test_a_sign_in_is_in_the_audit_log_and_nothing_secret_is(lab: SignInLa
     await lab.sign_in()
     (user,) = await lab.list_users()
     async with lab.web.parts.database.read() as session:
-        (row,) = await session.scalars(select(AuditRow))
+        made, row = await session.scalars(select(AuditRow).order_by(AuditRow.no))
+    assert (made.action, made.entity_id, made.actor) == ("user.created", user.id, "system")
     assert (row.action, row.entity_id, row.actor) == ("user.signed_in", user.id, f"user:{user.id}")
-    assert "code-0" not in str(row.after)
+    assert "code-0" not in str(made.after) + str(row.after)

@@ -13,16 +13,16 @@ from tests.support.web_lab import WebLab, open_web_lab
 from flowforge.identity.places import ProjectPlaces
 
 
-async def list_names(lab: WebLab, path: str, key: str = "name") -> list[str]:
-    """Page by page, two rows at a time."""
+async def list_names(lab: WebLab, path: str, key: str = "name", query: str = "limit=2") -> list[str]:
+    """Page by page, two rows at a time unless the query says otherwise."""
     names: list[str] = []
-    query = "limit=2"
+    further = ""
     while True:
-        page = (await lab.client.get(f"/api/v1/{path}?{query}")).json()
+        page = (await lab.client.get(f"/api/v1/{path}?{query}{further}")).json()
         names += [row[key] for row in page["data"]]
         if page["next_cursor"] is None:
             return names
-        query = f"limit=2&cursor={page['next_cursor']}"
+        further = f"&cursor={page['next_cursor']}"
 
 
 async def post(lab: WebLab, path: str, **body: Any) -> Any:
@@ -48,6 +48,13 @@ async def test_everything_works_on_every_database(kind: Kind, tmp_path: Path):
         assert twice.status_code == 409
         assert await list_names(lab, "workspaces") == ["default", "finance", "sales"]
         assert sorted(await list_names(lab, "groups")) == ["Größe", "grösse"]
+        await post(lab, "groups", name="Finance")
+        assert await list_names(lab, "groups", query="sort=-created_at&limit=1") == ["Finance", "grösse", "Größe"]
+        # Those that were made in one millisecond too.
+        assert sorted(await list_names(lab, "groups", query="sort=updated_at&limit=1")) == ["Finance", "Größe", "grösse"]
+        assert await list_names(lab, "groups", query="where=name:contains:INAN&where=name:ne:grösse") == ["Finance"]
+        assert await list_names(lab, "workspaces", query="where=name:in:sales,default&sort=-name&limit=1") == ["sales", "default"]
+        assert await list_names(lab, "roles", query="where=built_in:eq:false") == ["starter"]
         assert len(await list_names(lab, "role-assignments", "role")) == 4
         assert (await list_names(lab, "roles"))[-1] == "starter"
         assert (await find_caller(lab.parts.database, person)).rights.allow("workflow:start")

@@ -90,6 +90,14 @@ async def test_bad_roles_are_refused(body: Any, expected: tuple[int, str], lab: 
     assert code(await lab.client.post(ROLES, json=body)) == expected
 
 
+async def test_unknown_permission_is_told_with_those_that_are_near_and_where_all_are(lab: WebLab):
+    await enter(lab, "owner")
+    answer = await lab.client.post(ROLES, json={"name": "a", "permissions": ["runs:read", "run:read"]})
+    (detail,) = answer.json()["error"]["details"]
+    assert detail["suggestion"] == "run:read"
+    assert all(told in detail["message"] for told in ("'runs:read'", "did you mean run:read", "GET /roles/owner"))
+
+
 async def test_the_same_name_twice_is_refused(lab: WebLab):
     await enter(lab, "owner")
     await make_role(lab)

@@ -1,10 +1,12 @@
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -15,8 +17,9 @@ from sqlalchemy import Engine, MetaData, create_engine, inspect
 from tests.kit.database.statements import connect, execute, fetch
 
 from flowforge.kit.crashpoint import crash_hook
-from flowforge.kit.database import migrating
+from flowforge.kit.database import creating, migrating
 from flowforge.kit.database.connect import connect_sqlite
+from flowforge.kit.database.creating import create_sqlite
 from flowforge.kit.database.errors import (
     DatabaseCorruptError,
     DatabaseLockedError,
@@ -25,13 +28,15 @@ from flowforge.kit.database.errors import (
     DatabaseUnreachableError,
 )
 from flowforge.kit.database.metadata import metadata
-from flowforge.kit.database.migrating import MIGRATIONS
+from flowforge.kit.database.migrating import MIGRATIONS, migrate_to
+from flowforge.kit.database.reading import reading
 from flowforge.kit.database.schema import (
     HEAD,
     REVISIONS,
     Schema,
     SchemaState,
     check_schema,
+    read_schema,
     require_current,
     rollback_database,
     upgrade_database,
@@ -168,7 +173,7 @@ def test_f30_rollback_killed_again_and_again_is_completed(mysql: DatabaseUrl):
 def test_f30_rollback_killed_half_way_may_be_taken_back_by_an_upgrade(mysql: DatabaseUrl):
     upgrade_database(mysql)
     whole = read_tables(mysql)
-    with kill_after(12), pytest.raises(ConnectionAbortedError):
+    with kill_after(11), pytest.raises(ConnectionAbortedError):
         rollback_database(mysql)
     assert check_schema(mysql) == Schema(SchemaState.HALF, HEAD)
     assert read_tables(mysql) < whole | {"schema_change"}
@@ -264,24 +269,35 @@ def test_many_may_upgrade_at_once(url: DatabaseUrl):
     assert find_differences(url) == []
 
 
-def test_full_disk_while_upgrading_gives_one_sentence(path: Path, monkeypatch: pytest.MonkeyPatch):
+BY_BOTH_WAYS = pytest.mark.parametrize(
+    ("module", "upgrade"), [(creating, upgrade_database), (migrating, partial(migrate_to, revision=HEAD))], ids=["new", "older"]
+)
+
+
+@BY_BOTH_WAYS
+def test_full_disk_while_upgrading_gives_one_sentence(
+    module: ModuleType, upgrade: Callable[[DatabaseUrl], object], path: Path, monkeypatch: pytest.MonkeyPatch
+):
     def connect_to_small_disk(path: Path) -> object:
         connection = connect_sqlite(path)
         connection.execute("PRAGMA max_page_count=8")
         return connection
 
     # A full disk cannot be had in a test; SQLite's own bound fails in the same way.
-    monkeypatch.setattr(migrating, "connect_sqlite", connect_to_small_disk)
+    monkeypatch.setattr(module, "connect_sqlite", connect_to_small_disk)
     with pytest.raises(StorageFullError, match="There is no room left"):
-        upgrade_database(name_sqlite(path))
+        upgrade(name_sqlite(path))
     monkeypatch.undo()
     assert read_tables(name_sqlite(path)) == set()
 
 
-def test_locked_database_gives_one_sentence(locked: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(migrating, "connect_sqlite", partial(connect_sqlite, busy_timeout_ms=0))
+@BY_BOTH_WAYS
+def test_locked_database_gives_one_sentence(
+    module: ModuleType, upgrade: Callable[[DatabaseUrl], object], locked: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(module, "connect_sqlite", partial(connect_sqlite, busy_timeout_ms=0))
     with pytest.raises(DatabaseLockedError, match="is locked by another process"):
-        upgrade_database(name_sqlite(locked))
+        upgrade(name_sqlite(locked))
 
 
 @pytest.mark.parametrize("text", ["postgresql://flowforge@127.0.0.1:1/flowforge", "mysql://flowforge@127.0.0.1:1/flowforge"])
@@ -304,3 +320,14 @@ def test_check_of_a_current_database_imports_neither_sqlalchemy_nor_alembic(path
     )
     done = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, check=True, text=True)
     assert done.stdout == "[]\n"
+
+
+def test_a_new_sqlite_database_is_what_the_migrations_give(tmp_path: Path) -> None:
+    made, migrated = name_sqlite(tmp_path / "made.db"), name_sqlite(tmp_path / "migrated.db")
+    assert create_sqlite(made)
+    assert not create_sqlite(made)
+    migrate_to(migrated, HEAD)
+    with reading(made) as one, reading(migrated) as other:
+        for question in ("SELECT type, name, tbl_name FROM sqlite_master ORDER BY 1, 2", "SELECT * FROM workspaces"):
+            assert one.fetch(question) == other.fetch(question)
+        assert read_schema(one) == read_schema(other) == Schema(SchemaState.CURRENT, HEAD)

@@ -2,6 +2,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 from sqlalchemy import LargeBinary, literal, select, text
@@ -10,6 +11,7 @@ from tests.kit.database.statements import connect, execute
 from tests.support.sessions import KINDS, lend_database
 
 from flowforge.engine.tables import definitions
+from flowforge.kit.database import session as session_module
 from flowforge.kit.database.errors import (
     DatabaseBusyError,
     DatabaseLockedError,
@@ -199,13 +201,25 @@ async def test_missing_database_is_told_in_words(server: DatabaseUrl, opened: Op
 
 
 async def test_replica_serves_what_may_lag_and_is_the_database_itself_where_there_is_none(url: DatabaseUrl, opened: Opened):
-    alone = opened(url)
-    assert alone.replica is alone.read
+    alone, apart = opened(url), opened(url, read_url=url)
     execute(url, "INSERT INTO definitions(digest, document) VALUES ('d', '{}')")
-    apart = opened(url, read_url=url)
-    assert apart.replica is not apart.read
-    async with apart.replica() as session:
+    async with alone.report() as session:
+        assert session.bind is alone.engine
+    async with apart.report() as session:
+        assert session.bind is not apart.engine
         assert (await session.execute(select(definitions.c.digest))).scalars().all() == ["d"]
+
+
+async def test_replica_that_is_away_costs_no_list(server: DatabaseUrl, opened: Opened, monkeypatch: pytest.MonkeyPatch):
+    scheme = "postgresql" if server.kind is DatabaseKind.POSTGRES else "mysql"
+    database = opened(server, read_url=parse_database_url(f"{scheme}://ann:s3cret@127.0.0.1:1/flowforge"))
+    log = MagicMock()
+    monkeypatch.setattr(session_module, "logger", log)
+    for _ in range(2):
+        async with database.report() as session:
+            assert session.bind is database.engine
+            assert await session.scalar(select(literal(1))) == 1
+    assert log.warning.call_count == 1, "it was asked again at once"
 
 
 async def test_bytes_come_back_as_they_were(server: DatabaseUrl, opened: Opened):

@@ -78,7 +78,7 @@ FAULTS: list[tuple[str, str, SandboxFault]] = [
     ("SCR-06", "return 'a'.repeat(2 ** 29)", SandboxFault.MEMORY),
     ("SCR-07", "const all = []; while (true) all.push({})", SandboxFault.MEMORY),
     ("SCR-07 cycles", "const all = []; while (true) all.push([all, 'x' + all.length])", SandboxFault.MEMORY),
-    ("SCR-07 map", "const all = new Map(); for (let i = 0; ; i++) all.set(i, [i])", SandboxFault.MEMORY),
+    ("SCR-07 map", "const all = new Map(); for (let i = 0; ; i++) all.set(i, Array(500).fill(i))", SandboxFault.MEMORY),
     ("SCR-08", "function down() { down() } down()", SandboxFault.STACK),
     ("SCR-08 parser", "JSON.parse('['.repeat(1e5))", SandboxFault.STACK),
     ("SCR-09", "return /(a+)+$/.test('a'.repeat(40) + 'b')", SandboxFault.TIMEOUT),

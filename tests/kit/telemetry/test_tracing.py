@@ -1,14 +1,20 @@
+import logging
 import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from opentelemetry import trace
 from tests.support.collectors import open_collector
 
+from flowforge.entrypoints.log_export import export_logs
 from flowforge.kit.errors import ValidationError
-from flowforge.kit.telemetry.exporting import TraceExport, find_traces_url
+from flowforge.kit.masking import Masker
+from flowforge.kit.settings import Settings
+from flowforge.kit.telemetry import get_logger
+from flowforge.kit.telemetry.exporting import TraceExport, find_logs_url, find_traces_url
 from flowforge.kit.telemetry.origins import NOWHERE, Origin, Working, find_traceparent, name_trace, read_origin, write_origin
 from flowforge.kit.telemetry.tracing import Tracing
 
@@ -97,6 +103,35 @@ def test_collector_that_is_away_holds_nobody_up_for_long():
 )
 def test_endpoint_without_a_path_gets_that_of_traces(endpoint: str, url: str):
     assert find_traces_url(endpoint) == url
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "url"),
+    [
+        ("http://collector:4318", "http://collector:4318/v1/logs"),
+        ("https://example.com/otlp/v1/traces", "https://example.com/otlp/v1/logs"),
+        ("https://example.com/only/spans", None),
+    ],
+)
+def test_log_lines_go_beside_the_spans(endpoint: str, url: str | None):
+    assert find_logs_url(endpoint) == url
+
+
+def test_log_lines_reach_the_collector_masked_and_those_about_sending_do_not(tmp_path: Path):
+    masker = Masker()
+    masker.add("s3cr3t-t0k3n")
+    with open_collector() as collector:
+        settings = Settings.model_validate({"data": tmp_path, "otlp_endpoint": collector.url})
+        with export_logs(settings, masker, lambda: {"role": "server"}):
+            logger = get_logger("test")
+            logger.warning("The token s3cr3t-t0k3n is old.", trace_id="ab" * 16, attempts=2)
+            logging.getLogger("opentelemetry.exporter").warning("The collector is away.")
+        (line,) = collector.list_logs()
+    assert line["severity"] == "warning"
+    assert line["trace"] == "ab" * 16
+    assert (line["role"], line["attempts"], line["logger"]) == ("server", 2, "flowforge.test")
+    assert str(line["body"]).startswith("The token ")
+    assert "s3cr3t" not in str(line["body"])
 
 
 @pytest.mark.parametrize("endpoint", ["collector:4317", "grpc://collector", "http://", "http://[::1", ""])

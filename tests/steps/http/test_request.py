@@ -3,13 +3,16 @@ from pathlib import Path
 
 import pytest
 from tests.support.attempts import Attempts, make_services
+from tests.support.clock import ManualClock
 from tests.support.network import PUBLIC_ADDRESS, World
 from tests.support.servers import HANG, EffectServer, Received, Reply, json_reply, redirect, send_endlessly, send_raw, serve_http
 
+from flowforge.kit.caching import MemoryCache
 from flowforge.kit.limits import Limits
 from flowforge.kit.values import JsonObject, JsonValue
-from flowforge.operations import FatalError, RetryableError
-from flowforge.operations.calling import InvalidParametersError, find_target, validate_parameters
+from flowforge.operations import AttemptContext, FatalError, RetryableError
+from flowforge.operations.caching import ResultCache, run_cached
+from flowforge.operations.calling import InvalidParametersError, find_target, run_effect, validate_parameters
 from flowforge.steps.http.request import request as http_request
 
 SECRET = "s3cr+t/with=signs&more"
@@ -291,6 +294,9 @@ FAULTY: Mapping[str, tuple[JsonObject, str, str]] = {
     "two ways to sign in": ({"auth": {"bearer": "x", "basic": {"user": "a", "password": "b"}}}, "auth", "invalid_parameters"),
     "no way to sign in": ({"auth": {}}, "auth", "invalid_parameters"),
     "a colon in the user": ({"auth": {"basic": {"user": "a:b", "password": "b"}}}, "auth.basic.user", "invalid_parameters"),
+    "a kept answer to a change": ({"method": "POST", "cache": "10m"}, "", "invalid_parameters"),
+    "a kept file": ({"response": "file", "cache": "10m"}, "", "invalid_parameters"),
+    "kept for too long": ({"cache": "2d"}, "cache", "invalid_parameters"),
     "no place for the key": ({"auth": {"api_key": {"value": "x"}}}, "auth.api_key", "invalid_parameters"),
 }
 
@@ -327,3 +333,23 @@ async def test_the_ledger_sees_the_host_alone():
     assert find_target(http_request, {"url": "https://API.example:8443/orders?key=1"}) == "api.example"
     assert find_target(http_request, {"url": "https://good@evil.example/"}) is None
     assert find_target(http_request, {}) is None
+
+
+async def test_an_equal_request_is_answered_from_the_cache_for_its_time(attempts: Attempts, server: EffectServer):
+    clock = ManualClock()
+    services = attempts.services | {ResultCache: MemoryCache(clock)}
+    context = AttemptContext("run_1", "a", 1, "key", services, read_clock=clock.now_ms)
+
+    async def ask(path: str, cache: str | None) -> None:
+        parameters: JsonObject = {"url": f"http://api.example{path}", "cache": cache}
+
+        async def run() -> tuple[str, JsonValue]:
+            return await run_effect(http_request, validate_parameters(http_request, parameters), context)
+
+        await run_cached(http_request, parameters, context, "ws_1", run)
+
+    for path, cache in (("/a", "1m"), ("/a", "1m"), ("/b", "1m"), ("/c", None), ("/c", None)):
+        await ask(path, cache)
+    clock.advance(60_000)
+    await ask("/a", "1m")
+    assert [received.path for received in server.received] == ["/a", "/b", "/c", "/c", "/a"]

@@ -190,10 +190,11 @@ async def test_a_failed_call_has_the_code_and_the_retries_of_http_request(tmp_pa
     assert (expected.value.code, expected.value.after_ms) == ("http_503", 7_000)
 
 
-async def test_an_option_that_does_not_exist_is_named(tmp_path: Path):
+@pytest.mark.parametrize("option", ["no_such_option", "cache"])
+async def test_an_option_that_does_not_exist_is_named(option: str, tmp_path: Path):
     async with open_shop(tmp_path) as (attempts, _, _):
-        with pytest.raises(FatalError, match="no_such_option"):
-            await attempts.call(javascript, {"source": "await http.get('https://api.example.com/', { no_such_option: 1 })"})
+        with pytest.raises(FatalError, match=option):
+            await attempts.call(javascript, {"source": f"await http.get('https://api.example.com/', {{ {option}: '1m' }})"})
 
 
 @pytest.mark.parametrize("operation", LANGUAGES)

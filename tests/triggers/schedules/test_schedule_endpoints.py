@@ -16,10 +16,17 @@ from flowforge.kit.ids import DEFAULT_WORKSPACE_ID, make_id
 from flowforge.kit.limits import Limits
 from flowforge.kit.values import JsonObject
 from flowforge.triggers import schedule
+from flowforge.triggers.attaching import pause
+from flowforge.triggers.backfill import BackfillKind
 from flowforge.triggers.firing import Firing
 from flowforge.triggers.schedule import check_schedule, list_warnings
 from flowforge.triggers.schedule_endpoints import ROUTERS
 from flowforge.triggers.schedule_errors import SchedulesFullError
+from flowforge.triggers.types import Paused
+from flowforge.triggers.upcoming import list_next_times
+from flowforge.web.batches.types import BatchKinds
+from flowforge.web.batches.working import BatchDuty, get_batch
+from flowforge.web.errors import find_status
 
 
 def make_ms(text: str) -> int:
@@ -36,7 +43,7 @@ async def clock() -> ManualClock:
 
 @pytest.fixture
 async def lab(tmp_path: Path, clock: ManualClock) -> AsyncGenerator[WebLab]:
-    ports: dict[type, object] = {ManualClock: clock}
+    ports: dict[type, object] = {ManualClock: clock, BatchKinds: BatchKinds([BackfillKind()])}
     async with open_web_lab(tmp_path, ROUTERS, clock=clock, ports=ports) as lab:
         ports[Firing] = make_firing(lab.parts.database, RowRunner(lab.parts.database, clock), clock)
         yield lab
@@ -133,7 +140,7 @@ async def test_cron_38_a_workspace_has_so_many_schedules_at_most(triggers: Trigg
     await triggers.add("schedule", {"cron": "* * * * *"}, key="b")
     with pytest.raises(SchedulesFullError) as caught:
         await triggers.add("schedule", {"cron": "* * * * *"}, key="c")
-    assert caught.value.details[0].code == "schedules_max"
+    assert (find_status(caught.value), caught.value.details[0].code) == (422, "schedules_max")
     await triggers.add("schedule", {"cron": "5 * * * *"}, trigger_id=first.id)
     await triggers.remove(first)
     await triggers.add("schedule", {"cron": "* * * * *"}, key="c")
@@ -167,8 +174,8 @@ async def test_live_schedules_are_listed_with_their_next_times(lab: WebLab, trig
 async def test_the_next_slots_of_a_schedule(lab: WebLab, triggers: TriggerLab):
     trigger = await triggers.add("schedule", {"cron": "0 7 * * *"})
     path = f"/api/v1/schedules/{trigger.id}/next"
-    assert len((await lab.client.get(path)).json()["next"]) == 20
-    assert len((await lab.client.get(f"{path}?limit=100")).json()["next"]) == 100
+    assert len((await lab.client.get(path)).json()["data"]) == 20
+    assert len((await lab.client.get(f"{path}?limit=100")).json()["data"]) == 100
     refused = await lab.client.get(f"{path}?limit=1000000")
     assert (refused.status_code, refused.json()["error"]["details"][0]["code"]) == (422, "limit")
     assert (await lab.client.get(f"/api/v1/schedules/{make_id('trg')}/next")).status_code == 404
@@ -188,6 +195,37 @@ async def test_a_backfill_runs_the_slots_of_a_window_once(lab: WebLab, triggers:
     assert all(run.trigger["late"] is True for run in found)
     async with lab.parts.database.read() as session:
         assert await session.scalar(select(func.count()).select_from(AuditRow)) == 2
+
+
+async def test_next_times_are_those_of_schedules_that_will_fire(lab: WebLab, triggers: TriggerLab):
+    late = await triggers.add("schedule", {"cron": "0 7 * * *"})
+    soon = await triggers.add("schedule", {"every": "1h"})
+    paused = await triggers.add("schedule", {"every": "1m"})
+    async with lab.call().change() as session:
+        await pause(session, "user:a", DEFAULT_WORKSPACE_ID, paused.id, Paused.KEEP, at_ms=NOW)
+    told = await list_next_times(lab.call(), 10)
+    assert [row["trigger_id"] for row in told] == [soon.id, late.id]
+    assert told[1] == {
+        "trigger_id": late.id,
+        "workflow_id": late.workflow_id,
+        "workflow": late.workflow,
+        "at": "2026-04-02T07:00:00Z",
+    }
+    assert len(await list_next_times(lab.call(), 1)) == 1
+    lab.gate.caller = make_caller("run:read")
+    assert await list_next_times(lab.call(), 10) == []
+
+
+async def test_a_backfill_goes_on_without_its_caller(lab: WebLab, triggers: TriggerLab):
+    trigger = await triggers.add("schedule", {"cron": "0 7 * * *"})
+    body = {"from": "2026-03-01T07:00:00Z", "to": "2026-03-20T07:00:00Z"}
+    answer = await lab.client.post(f"/api/v1/schedules/{trigger.id}/backfill?wait=0s", json=body)
+    batch = answer.json()
+    assert (answer.status_code, batch["total"], batch["done"]) == (202, 20, 16)
+    assert answer.headers["location"] == f"/api/v1/batches/{batch['id']}"
+    await BatchDuty(lab.parts).run_once()
+    result = (await get_batch(lab.call(), batch["id"])).result
+    assert result == {"total": 20, "started": 20, "existing": 0, "failed": 0, "errors": []}
 
 
 @pytest.mark.parametrize(
@@ -217,7 +255,7 @@ async def test_a_calendar_decides_which_days_count(lab: WebLab, triggers: Trigge
     trigger = await triggers.add("schedule", {"cron": "0 7 * * *", "calendar": "berlin", "timezone": "Europe/Berlin"})
     path = f"/api/v1/schedules/{trigger.id}/next?limit=3"
     # Good Friday is the 3rd, Easter Monday the 6th.
-    assert [slot["nominal"][:10] for slot in (await lab.client.get(path)).json()["next"]] == [
+    assert [slot["nominal"][:10] for slot in (await lab.client.get(path)).json()["data"]] == [
         "2026-04-04",
         "2026-04-07",
         "2026-04-08",

@@ -12,13 +12,16 @@ from tests.support.language_catalog import catalog
 from tests.support.sessions import KINDS
 from tests.support.trigger_lab import TriggerLab, make_firing, open_trigger_lab
 
+from flowforge.engine.store import NewEvent
 from flowforge.engine.tables import outbox
 from flowforge.kit.border import encode
 from flowforge.kit.errors import ConflictError, StorageError
 from flowforge.kit.ids import DEFAULT_WORKSPACE_ID, make_id
 from flowforge.kit.limits import Limits
-from flowforge.kit.values import JsonObject
+from flowforge.kit.values import JsonObject, JsonValue
+from flowforge.runs.repository import insert_event
 from flowforge.triggers.event_listening import CHAIN_MAX, GAP_MS, EventDuty
+from flowforge.triggers.event_sources import SOURCES
 from flowforge.triggers.event_trigger import check_event
 from flowforge.triggers.inputs import Inputs
 from flowforge.triggers.source_models import EventReaderRow
@@ -33,9 +36,10 @@ async def lab(tmp_path: Path) -> AsyncGenerator[TriggerLab]:
         yield lab
 
 
-def make_duty(lab: TriggerLab) -> EventDuty:
+def make_duty(lab: TriggerLab, *, is_ordered: bool = False) -> EventDuty:
     inputs = Inputs(lab.database.read, catalog(), Limits())
-    return EventDuty(lab.database, make_firing(lab.database, lab.runner, lab.clock), inputs, lab.clock)
+    firing = make_firing(lab.database, lab.runner, lab.clock)
+    return EventDuty(lab.database, firing, inputs, lab.clock, is_ordered=is_ordered)
 
 
 async def tell(
@@ -112,6 +116,8 @@ async def test_a_number_that_is_committed_late_is_not_passed_over(lab: TriggerLa
     await duty.run_once()
     await make_duty(lab).run_once()
     assert [run.input for run in await lab.list_runs()] == [{"n": 2}, {"n": 1}]
+    lab.clock.advance(GAP_MS + 1)
+    await duty.run_once()
     assert await read_position(lab) == start + 2
 
 
@@ -122,7 +128,7 @@ async def test_a_number_that_never_comes_is_passed_over_in_the_end(lab: TriggerL
     await tell(lab, no=start + 5)
     await duty.run_once()
     assert await read_position(lab) == start
-    lab.clock.advance(GAP_MS)
+    lab.clock.advance(GAP_MS + 1)
     await duty.run_once()
     assert await read_position(lab) == start + 5
 
@@ -168,8 +174,64 @@ async def test_two_readers_start_one_run_for_each_event(kind: Kind, tmp_path: Pa
         assert len(await lab.list_runs()) == 3, "what was read is not read again"
 
 
-async def test_events_of_steps_are_refused(lab: TriggerLab):
+@pytest.mark.parametrize(
+    ("name", "is_known"),
+    [
+        ("run.finished", True),
+        ("batch.*", True),
+        ("orders.paid", True),
+        ("orders.*", True),
+        ("approved", True),
+        ("run.finishd", False),
+        ("step.failed", False),
+        ("step.*", False),
+        ("*", False),
+    ],
+)
+async def test_types_that_can_be_heard(name: str, is_known: bool):
+    faults = await check_event(None, DEFAULT_WORKSPACE_ID, {"type": name}, Limits(), NOW)  # type: ignore[arg-type]
+    assert [(fault.field, fault.code) for fault in faults] == ([] if is_known else [("type", "event_unknown")])
+
+
+async def send(lab: TriggerLab, name: str, payload: JsonValue, key: str | None = None) -> None:
+    signal: JsonObject = {"name": name, "payload": payload}
+    event = NewEvent(DEFAULT_WORKSPACE_ID, name, key, encode(signal), "user:x", lab.clock.now_ms())
+    async with lab.database.write.begin() as session:
+        await insert_event(session, DEFAULT_WORKSPACE_ID, event)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_named_events_start_runs_but_never_pass_for_our_own(kind: Kind, tmp_path: Path):
+    async with open_trigger_lab(tmp_path, NOW, kind=kind) as lab:
+        duty = make_duty(lab)
+        await send(lab, "orders.paid", 0)
+        await duty.run_once()
+        for number, wanted in enumerate(("orders.*", "orders.paid", "orders_paid", "run.finished", "run.*")):
+            await lab.add("event", {"type": wanted}, key=f"t{number}")
+        await send(lab, "orders.paid", {"n": 1}, "k")
+        await send(lab, "orders.paid", None)
+        await send(lab, "Orders.paid", 2)
+        await send(lab, "run.finished", {"status": "failed"})
+        for _ in range(2):
+            await duty.run_once()
+        runs = await lab.list_runs()
+        assert sorted(str(run.input) for run in runs) == ["{'n': 1}", "{'n': 1}", "{}", "{}"]
+        event = runs[0].trigger["event"]
+        assert isinstance(event, dict)
+        assert (event["type"], event["subject"], event["actor"]) == ("orders.paid", "k", "user:x")
+
+
+async def test_events_that_nobody_means_are_not_read(lab: TriggerLab):
+    duty = make_duty(lab)
+    await duty.run_once()
+    trigger = await lab.add("event", {"type": "run.finished"})
+    await tell(lab, data={"n": 1})
+    for name in ("run.started", "trigger.fired", "run_finished"):
+        await tell(lab, name)
+    await tell(lab, workspace_id="ws_" + "1" * 26)
     async with lab.database.read() as session:
-        faults = await check_event(session, DEFAULT_WORKSPACE_ID, {"type": "step.failed"}, Limits(), NOW)
-        assert [(fault.field, fault.code) for fault in faults] == [("type", "event_unknown")]
-        assert await check_event(session, DEFAULT_WORKSPACE_ID, {"type": "run.finished"}, Limits(), NOW) == ()
+        rows = await SOURCES[0].list_meant(session, 0, [trigger], 500)
+    assert [row["event_type"] for row in rows] == ["run.finished"]
+    at_once = make_duty(lab, is_ordered=True)
+    await at_once.run_once()
+    assert await read_position(lab) == rows[0]["no"] + 4, "what nobody means is behind the reader all the same"

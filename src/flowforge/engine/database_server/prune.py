@@ -1,11 +1,11 @@
-"""Retention. Plan: finished runs by `finished_at`; their rows by run; objects by name; old events by (matched, at); rates by key."""
+"""Retention. Plan: finished runs by `finished_at`; their rows by run; objects by name; events by (matched, at); rates and logs by key."""
 
 from collections.abc import Iterable
 from typing import Final
 
 from flowforge.engine.database_server.dialect import Session, Writing
 from flowforge.engine.database_server.rows import change_keys, for_keys
-from flowforge.engine.queueing import EVENT_KEPT_MS
+from flowforge.engine.queueing import EVENT_KEPT_MS, LOGS_BATCH, LOGS_PRUNED_MAX
 from flowforge.engine.store import Pruned
 from flowforge.kit.crashpoint import crashpoint
 
@@ -29,13 +29,15 @@ _DROP: Final = tuple(
 )
 _BLOBS = 'SELECT "blob" FROM run_blobs WHERE run_no IN'
 _NAMED = 'SELECT "blob" FROM run_blobs WHERE "blob"=%s LIMIT 1'
+_OLD_LOGS = "SELECT no FROM (SELECT no, at FROM step_logs ORDER BY no LIMIT %s) AS oldest WHERE at<%s"
+_DROP_LOGS = "DELETE FROM step_logs WHERE no IN"
 _DROP_EVENTS = "DELETE FROM events WHERE matched=1 AND at<%s"
 _OLD_RATES = "SELECT scope FROM rates WHERE scope>%s AND tat<%s ORDER BY scope LIMIT %s"
 _DROP_RATE = """DELETE FROM rates WHERE scope=%s AND tat<%s AND NOT EXISTS (SELECT 1 FROM slots WHERE slots.scope=rates.scope)
  AND NOT EXISTS (SELECT 1 FROM queue WHERE queue.scope=rates.scope)"""
 
 
-def prune_runs(write: Writing, before_ms: int, limit: int) -> Pruned:
+def prune_runs(write: Writing, before_ms: int, limit: int, logs_before_ms: int) -> Pruned:
     """See `Store.prune`."""
     runs: list[str] = []
     blobs: list[str] = []
@@ -49,7 +51,7 @@ def prune_runs(write: Writing, before_ms: int, limit: int) -> Pruned:
             break
     write(lambda session, now: session.send(_DROP_EVENTS, (now - EVENT_KEPT_MS,)))
     write(_prune_rates)
-    return Pruned(runs, blobs)
+    return Pruned(runs, blobs, _prune_logs(write, logs_before_ms) if logs_before_ms else 0)
 
 
 def find_unnamed(session: Session, blobs: Iterable[str]) -> list[str]:
@@ -83,3 +85,22 @@ def _prune_rates(session: Session, now: int) -> None:
         for scope in old:
             session.send(_DROP_RATE, (scope, now * 1000))
         last = old[-1]
+
+
+def _prune_logs(write: Writing, before_ms: int) -> int:
+    """Lines lie in the order in which they came: the first ones are looked at, until a batch holds none that is old."""
+    dropped = 0
+    while dropped < LOGS_PRUNED_MAX:
+        count = write(lambda session, _: _drop_logs(session, before_ms))
+        dropped += count
+        if not count:
+            break
+    return dropped
+
+
+def _drop_logs(session: Session, before_ms: int) -> int:
+    with session.transaction():
+        old = [no for (no,) in session.fetch(_OLD_LOGS, (LOGS_BATCH, before_ms))]
+        if old:
+            change_keys(session, _DROP_LOGS, old)
+    return len(old)

@@ -162,8 +162,10 @@ class DatabaseServerStore:
         self._has_own_changes = True
         return reached
 
-    def match(self) -> int:
-        reached = self._write(match_events)
+    def match(self, number: int | None = None) -> int:
+        reached = self._write(
+            lambda session, now: match_events(session, now) if number is None else match_event(session, number, now)
+        )
         self._has_own_changes = self._has_own_changes or reached > 0
         return reached
 
@@ -203,9 +205,9 @@ class DatabaseServerStore:
         rows = self._read(lambda session: session.fetch(_GLANCE, (run_no,)))
         return Glance(rows[0][0], rows[0][1] is not None, rows[0][2], rows[0][3]) if rows else None
 
-    def prune(self, before_ms: int, limit: int) -> Pruned:
+    def prune(self, before_ms: int, limit: int, logs_before_ms: int = 0) -> Pruned:
         with self._lock:
-            return prune_runs(self._line.write, before_ms, limit)
+            return prune_runs(self._line.write, before_ms, limit, logs_before_ms)
 
     def find_unnamed(self, blobs: Sequence[str]) -> Sequence[str]:
         return self._read(lambda session: find_unnamed(session, blobs))

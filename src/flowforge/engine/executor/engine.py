@@ -29,7 +29,7 @@ from flowforge.engine.machine.actions import WorkflowNeeded
 from flowforge.engine.machine.contexts import BlobNeeded
 from flowforge.engine.machine.state import let_go
 from flowforge.engine.machine.work import Abort, Acquire, DropJob, Effect, LookBack, Work
-from flowforge.engine.ports import Doorbell, Silence, Vault, Versions
+from flowforge.engine.ports import Doorbell, LinkRun, Silence, Vault, Versions
 from flowforge.engine.store import Delivery, LogLine, NewMail, NewRun, Store, Turn, TurnResult, Verdict
 from flowforge.engine.why import run_status
 from flowforge.kit.clock import Clock
@@ -64,6 +64,8 @@ class EngineParts:
     """`module:function` that gives the registry in a process of heavy operations; None: such operations cannot run here."""
     heavy_services: HeavyServices | None = None
     doorbell: Doorbell = field(default_factory=Silence)
+    link: LinkRun | None = None
+    """None: runs have no `resume_url`."""
     on_outbox: Callable[[], None] = lambda: None
     """Called in the loop when events for the outside are durable."""
     may_commit_inline: Callable[[], bool] = lambda: True
@@ -118,7 +120,7 @@ class Engine:
         self._starter = Starter(self)
         hands_out = settings.hands_out_jobs
         self.programs = Programs(self.store, self.committer, parts.registry, settings.limits, hands_out_jobs=hands_out)
-        self._turns = TurnMaker(parts.registry, parts.clock, settings, self.wake)
+        self._turns = TurnMaker(parts.registry, parts.clock, settings, self.wake, self.attempts.start, parts.link)
         self._slots = SlotQueue(self.store, self.committer, parts.clock, self.wake)
         self._loader = Loader(self)
         self.pulse = Pulse(parts.store, parts.locks, parts.clock, settings, self._pulse_calls(), parts.metrics)
@@ -393,8 +395,9 @@ class Engine:
         if turn.slots_freed:
             self._slots.ask()
         if live.state.parked:
-            dead = sum(event["type"] == "step.parked" and event["reason"] == "poison" for event in sheet.events)
-            self.parts.metrics.dead_letters.inc(dead)
+            # One dead letter, however many of its steps are parked.
+            is_dead = any(event["type"] == "step.parked" and event["reason"] == "poison" for event in sheet.events)
+            self.parts.metrics.dead_letters.inc(is_dead)
         if sheet.has_fired:
             crashpoint("CP14")
         if not live.is_dropped:

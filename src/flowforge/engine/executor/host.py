@@ -9,7 +9,7 @@ from flowforge.engine.executor.programs import Programs
 from flowforge.engine.executor.settings import EngineSettings
 from flowforge.engine.executor.watching import Watch
 from flowforge.engine.machine import TurnSheet
-from flowforge.engine.ports import Doorbell, Vault, Versions
+from flowforge.engine.ports import Doorbell, LinkRun, Vault, Versions
 from flowforge.engine.store import Store
 from flowforge.kit.clock import Clock
 from flowforge.kit.objects import ObjectStore
@@ -34,6 +34,8 @@ class HostParts(Protocol):
     def metrics(self) -> Metrics: ...
     @property
     def doorbell(self) -> Doorbell: ...
+    @property
+    def link(self) -> LinkRun | None: ...
 
 
 class HostBells(Protocol):

@@ -31,6 +31,8 @@ class Intake:
         self._poked = asyncio.Event()
         self._has_mail = False
         self._next_due = 0
+        self._released_until = FAR_FUTURE_MS
+        """The earliest time until which a run was released since the queue was last looked at."""
         self._next_match_ms = 0
         self._is_stopped = False
         self._task: asyncio.Task[None] | None = None
@@ -58,6 +60,7 @@ class Intake:
 
     def expect(self, due_at: int) -> None:
         """A run was released until then."""
+        self._released_until = min(self._released_until, due_at)
         if due_at < self._next_due:
             self._next_due = due_at
             self._poked.set()
@@ -94,12 +97,15 @@ class Intake:
             await engine.read_mail()
         while not engine.committer.is_stalled and await self._claim():
             continue
+        self._released_until = FAR_FUTURE_MS
         due = await engine.committer.call(engine.store.next_due)
         now_ms = engine.parts.clock.now_ms()
         engine.parts.metrics.queue_age_seconds.set(0.0 if due is None else max(now_ms - due, 0) / 1_000)
         # What was due before and was not claimed is not for us now: another look at once would find the same.
         is_ahead = due is not None and due > looked_at_ms and engine.settings.claims_runs
-        self._next_due = due if due is not None and is_ahead else now_ms + engine.settings.poll_ms
+        next_due = due if due is not None and is_ahead else now_ms + engine.settings.poll_ms
+        # What was released meanwhile may have come too late to be found.
+        self._next_due = min(next_due, self._released_until)
         engine.poke_slots()
         await self._sweep()
 

@@ -1,7 +1,7 @@
 """How one attempt is made: its secrets, its place (here or in another process), its log, its outcome. For runs and for jobs alike."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol, cast
@@ -20,16 +20,18 @@ from flowforge.kit.clock import Clock
 from flowforge.kit.crashpoint import crashpoint
 from flowforge.kit.errors import FlowForgeError, StorageError
 from flowforge.kit.limits import Limits
-from flowforge.kit.masking import Masker
+from flowforge.kit.masking import MASK, Masker
 from flowforge.kit.telemetry.logs import get_logger
 from flowforge.kit.telemetry.metrics import Metrics
 from flowforge.kit.telemetry.origins import Origin, Working, name_trace
 from flowforge.kit.telemetry.tracing import Tracing
 from flowforge.kit.values import JsonObject, JsonValue
+from flowforge.operations.caching import run_cached
 from flowforge.operations.calling import find_target, run_effect, validate_parameters
 from flowforge.operations.context import AttemptContext
-from flowforge.operations.definition import AttemptError, Nature, Operation, RetryableError
-from flowforge.operations.masking import NO_SECRETS
+from flowforge.operations.definition import AttemptError, FatalError, Nature, Operation, RetryableError
+from flowforge.operations.masking import NO_SECRETS, put_back
+from flowforge.operations.middleware import Middleware, OperationCall, run_through
 from flowforge.operations.registry import Registry
 
 _SECRETS_RETRY_S: Final = 1.0
@@ -125,21 +127,57 @@ class AttemptMaker:
         if operation is None:
             message = f"The operation {work.name} is not installed here."
             return Failed(work.key, work.attempt, {"code": "not_installed", "message": message}, is_fatal=True)
-        parameters, masker = work.parameters, NO_SECRETS
+        context = self._make_context(owner, work, Masker() if operation.secret_parameters else NO_SECRETS)
+        middlewares = self._ports.registry.find_middlewares(work.name)
         try:
-            if operation.secret_parameters:
-                parameters, masker = await self._reveal(owner, work, operation)
-            context = self._make_context(owner, work, masker)
-            if operation.nature_of(parameters) is Nature.HEAVY:
-                port, output = await self._run_heavy(owner, flight, parameters, masker)
+            if middlewares:
+                port, output = await self._go_through(middlewares, owner, flight, operation, context)
             else:
-                port, output = await run_effect(operation, validate_parameters(operation, parameters), context, self._limits)
+                port, output = await self._perform(owner, flight, operation, work.parameters, context)
         except AttemptError as fault:
             return _failure_of(work, fault)
+        return self._check_size(Succeeded(work.key, work.attempt, port, output))
+
+    async def _go_through(
+        self,
+        middlewares: Sequence[Middleware],
+        owner: AttemptOwner,
+        flight: Flight,
+        operation: Operation,
+        context: AttemptContext,
+    ) -> tuple[str, JsonValue]:
+        """With middlewares around it. They see the parameters before their secrets are resolved, which may depend on what they change."""
+        original = flight.work.parameters
+        hidden = dict.fromkeys(secret_names(original), MASK)
+        shown = cast("JsonObject", reveal(original, hidden))
+
+        async def perform(changed: JsonObject) -> tuple[str, JsonValue]:
+            parameters = cast("JsonObject", put_back(original, shown, changed))
+            return await self._perform(owner, flight, operation, parameters, context)
+
+        call = OperationCall(operation, owner.workspace_id, cast("JsonObject", reveal(original, hidden)), context)
+        return await run_through(middlewares, call, perform, self._limits)
+
+    async def _perform(
+        self, owner: AttemptOwner, flight: Flight, operation: Operation, parameters: JsonObject, context: AttemptContext
+    ) -> tuple[str, JsonValue]:
+        try:
+            if operation.secret_parameters:
+                parameters = await self._reveal(owner, operation, parameters, context.masker)
+            if operation.cache is not None:
+                run = partial(self._run, owner, flight, operation, parameters, context)
+                return await run_cached(operation, parameters, context, owner.workspace_id, run)
+            return await self._run(owner, flight, operation, parameters, context)
         except FlowForgeError as fault:
             code = fault.details[0].code if fault.details else "dependency_failed"
-            return Failed(work.key, work.attempt, {"code": code, "message": fault.message}, is_fatal=True)
-        return self._check_size(Succeeded(work.key, work.attempt, port, output))
+            raise FatalError(fault.message, code=code) from fault
+
+    async def _run(
+        self, owner: AttemptOwner, flight: Flight, operation: Operation, parameters: JsonObject, context: AttemptContext
+    ) -> tuple[str, JsonValue]:
+        if operation.nature_of(parameters) is Nature.HEAVY:
+            return await self._run_heavy(owner, flight, parameters, context.masker)
+        return await run_effect(operation, validate_parameters(operation, parameters), context, self._limits)
 
     async def _run_heavy(
         self, owner: AttemptOwner, flight: Flight, parameters: JsonObject, masker: Masker
@@ -166,17 +204,19 @@ class AttemptMaker:
             return Failed(outcome.key, outcome.attempt, {"code": "output_too_large", "message": message}, is_fatal=True)
         return outcome
 
-    async def _reveal(self, owner: AttemptOwner, work: Effect, operation: Operation) -> tuple[JsonObject, Masker]:
-        """The parameters with their secrets, and a masker that knows these and no others: another's secret may be a common word."""
-        names = sorted(secret_names(work.parameters))
-        masker = Masker()
+    async def _reveal(self, owner: AttemptOwner, operation: Operation, parameters: JsonObject, masker: Masker) -> JsonObject:
+        """The parameters with their secrets. `masker` learns these and no others: another's secret may be a common word.
+
+        Where there are none, the operation may come to know secrets of its own, such as a token.
+        """
+        names = sorted(secret_names(parameters))
         if not names:
-            return work.parameters, masker  # the operation may come to know secrets of its own, such as a token
-        secrets = await self._resolve(owner, names, find_target(operation, work.parameters))
+            return parameters
+        secrets = await self._resolve(owner, names, find_target(operation, parameters))
         for value in secrets.values():
             masker.add(value)
             self._ports.masker.add(value)
-        return cast("JsonObject", reveal(work.parameters, dict(secrets))), masker
+        return cast("JsonObject", reveal(parameters, dict(secrets)))
 
     async def _resolve(self, owner: AttemptOwner, names: list[str], host: str | None) -> Mapping[str, str]:
         """A database that cannot be read now is no fault of the step: its attempt waits."""
@@ -194,7 +234,7 @@ class AttemptMaker:
         return AttemptContext(
             run_id=owner.run_id,
             step=work.key,
-            attempt=work.attempt,
+            attempt=work.attempt or 1,  # 0: a pure step, of which there is one attempt only
             idempotency_key=work.idempotency_key,
             services=self._ports.services,
             write_log=write_log,
@@ -205,7 +245,7 @@ class AttemptMaker:
         )
 
     def _write_line(self, owner: AttemptOwner, work: Effect, at: int, level: str, message: str, fields: JsonObject) -> None:
-        owner.logs.append(LogLine(at, level, work.key, work.attempt, message, encode(fields)))
+        owner.logs.append(LogLine(at, level, work.key, work.attempt or 1, message, encode(fields)))
         logger.info(message, run=owner.run_id, step=work.key, attempt=work.attempt, level_of_step=level, **fields)
 
 

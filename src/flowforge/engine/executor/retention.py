@@ -1,10 +1,11 @@
-"""Retention: finished runs go when their time is over, and the values that only they named in the object store go with them."""
+"""Retention: finished runs go when their time is over, and the values that only they named in the object store; old log lines, too."""
 
 import asyncio
 from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Final, ParamSpec, Protocol, TypeVar
 
+from flowforge.engine.queueing import LOGS_PRUNED_MAX
 from flowforge.engine.store import Store
 from flowforge.kit.errors import StorageError
 from flowforge.kit.objects import ObjectStore
@@ -34,6 +35,8 @@ class KeeperCalls(Protocol):
 class KeeperSettings(Protocol):
     @property
     def keep_runs_ms(self) -> int | None: ...
+    @property
+    def keep_logs_ms(self) -> int | None: ...
 
 
 class KeeperParts(Protocol):
@@ -76,11 +79,14 @@ class Retention:
             await self._sweep_orphans(now_ms - _ORPHAN_AGE_MS)
 
     async def _prune(self, now_ms: int) -> None:
-        engine, keep_ms = self._engine, self._engine.settings.keep_runs_ms
-        if keep_ms is None:
+        engine, settings = self._engine, self._engine.settings
+        if settings.keep_runs_ms is None and settings.keep_logs_ms is None:
             return
-        pruned = await engine.committer.call(engine.store.prune, now_ms - keep_ms, _PRUNE_MAX)
-        if len(pruned.runs) < _PRUNE_MAX:
+        before_ms, logs_before_ms = (
+            0 if kept is None else now_ms - kept for kept in (settings.keep_runs_ms, settings.keep_logs_ms)
+        )
+        pruned = await engine.committer.call(engine.store.prune, before_ms, _PRUNE_MAX, logs_before_ms)
+        if len(pruned.runs) < _PRUNE_MAX and pruned.logs < LOGS_PRUNED_MAX:
             self._next_prune_ms = now_ms + _PRUNE_EVERY_MS
         await self._delete(pruned.blobs)
 

@@ -32,6 +32,8 @@ class EngineSettings:
     """A run that leaves memory with more new events than this behind its last snapshot leaves a new one."""
     keep_runs_ms: int | None = None
     """Finished runs are deleted after this time; None: never."""
+    keep_logs_ms: int | None = None
+    """Log lines of steps are deleted after this time, also those of runs that are kept; None: never."""
     keeps_house: bool = True
     """Finished runs, and values that nobody names, are deleted here; False: a scheduler does it."""
     storage_patience_ms: int = 30_000

@@ -59,7 +59,7 @@ class Starter:
         if value is not request.input:
             request = replace(request, input=value)
         owner = engine.worker if engine.intake.has_room() else None
-        birth = make_root(request, program.workflow, variables, no=no, run_id=run_id, at=at, owner=owner)
+        birth = make_root(request, program.workflow, variables, no=no, run_id=run_id, at=at, owner=owner, link=engine.parts.link)
         new_run = birth.new_run
         if engine.settings.writes_outbox:
             new_run = replace(new_run, outbox=list_birth_events(birth.started, at))
@@ -96,9 +96,10 @@ class Starter:
         engine, no = self._engine, new_run.no
         if result.verdict is Verdict.REJECTED:
             raise StartRejectedError(name, 0 if new_run.slot is None else new_run.slot.limit)
-        engine.parts.metrics.runs_started.inc()
         if result.verdict is Verdict.UNSTORABLE:
             raise InvariantError(f"The start could not be stored: {result.problem}")
+        if result.verdict is not Verdict.DUPLICATE:
+            engine.parts.metrics.runs_started.inc()
         if result.run_no is not None:
             engine.adopt(result.run_no)
         elif no not in engine.lives and result.verdict in (Verdict.DONE, Verdict.QUEUED):

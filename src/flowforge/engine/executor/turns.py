@@ -13,7 +13,7 @@ from flowforge.engine.executor.live import LiveRun
 from flowforge.engine.executor.settings import EngineSettings
 from flowforge.engine.jobs import make_job
 from flowforge.engine.machine import TurnSheet, decide, record
-from flowforge.engine.machine.actions import WorkflowNeeded
+from flowforge.engine.machine.actions import WorkflowNeeded, hash_text
 from flowforge.engine.machine.contexts import BlobNeeded
 from flowforge.engine.machine.snapshot import SNAPSHOT_FORMAT, can_dump, dump_state
 from flowforge.engine.machine.state import next_timer
@@ -34,6 +34,7 @@ from flowforge.engine.machine.work import (
     Work,
 )
 from flowforge.engine.outbox_events import list_birth_events, list_outbox_events
+from flowforge.engine.ports import LinkRun
 from flowforge.engine.store import FAR_FUTURE_MS, Finish, LogLine, NewJob, NewMail, NewRun, Release, Turn, WaitRow
 from flowforge.engine.why import explain_state, run_status
 from flowforge.kit.border import encode
@@ -46,18 +47,34 @@ from flowforge.operations.definition import AttemptError
 from flowforge.operations.registry import Registry
 
 _SLOW_PURE_S: Final = 0.0002
+_CODE_MAX: Final = 200
+_STEP_MAX: Final = 199
+"""With the code behind it, it fits the column by which runs that failed alike are found."""
 
 logger = get_logger("engine.turns")
 
 
 class TurnMaker:
-    """Makes the turns of runs. Computes light pure steps inside the turn; slow ones go to a thread."""
+    """Makes the turns of runs. Computes light pure steps inside the turn; slow ones go to a thread.
 
-    def __init__(self, registry: Registry, clock: Clock, settings: EngineSettings, wake: Callable[[LiveRun], None]) -> None:
+    One that has middlewares is made as an attempt (`attempt`), which the journal does not plan.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        clock: Clock,
+        settings: EngineSettings,
+        wake: Callable[[LiveRun], None],
+        attempt: Callable[[LiveRun, Effect], None],
+        link: LinkRun | None = None,
+    ) -> None:
         self._registry = registry
+        self._attempt = attempt
         self._clock = clock
         self._settings = settings
         self._wake = wake
+        self._link = link
         self._pure_cost_s: dict[str, float] = {}
         self.is_closing = False
         """Outcomes are still recorded, but nothing new is planned."""
@@ -100,6 +117,8 @@ class TurnMaker:
         for item in work:
             if not isinstance(item, Pure):
                 sheet.work.append(item)
+            elif self._registry.find_middlewares(item.name):
+                self._attempt(live, _make_effect(live, item))
             elif self._pure_cost_s.get(item.name, 0.0) > _SLOW_PURE_S:
                 live.computing += 1
                 asyncio.get_running_loop().run_in_executor(None, self._call, item).add_done_callback(
@@ -195,7 +214,7 @@ class TurnMaker:
         return later
 
     def _bear(self, live: LiveRun, work: StartChild, at: int) -> NewRun:
-        child = make_child(live.no, live.state, live.priority, work, at)
+        child = make_child(live.no, live.state, live.priority, work, at, self._link)
         if not self._settings.writes_outbox:
             return child
         (started,) = cast("list[RunStarted]", orjson.loads(child.body))
@@ -205,8 +224,9 @@ class TurnMaker:
         state = live.state
         finished = cast("RunFinished", sheet.events[-1])
         error = finished.get("error")
-        code = None if error is None else error["code"]
-        turn.finish = Finish(finished["status"], code, None if error is None else f"{error.get('step', '')}:{code}")
+        # A step may fail with any text for a code; the journal has it whole.
+        code = None if error is None else error["code"][:_CODE_MAX]
+        turn.finish = Finish(finished["status"], code, None if error is None else f"{error.get('step', '')[:_STEP_MAX]}:{code}")
         if state.parent is not None:
             body: JsonObject = {
                 "step": state.parent["step"],
@@ -270,6 +290,14 @@ class TurnMaker:
             message = f"The history of the run is full ({live.history_events} events, {live.history_bytes} bytes)."
             live.outcomes.append(Condemned({"code": "history_limit", "message": message}))
             self._wake(live)
+
+
+def _make_effect(live: LiveRun, work: Pure) -> Effect:
+    """A pure step as an attempt. Its number is 0: the journal has no plan of it."""
+    path = work.key.removesuffix(work.step.id)
+    return Effect(
+        work.key, 0, work.name, work.parameters, hash_text(f"{live.run_id}\0{path}\0{work.step.id}"), work.step.timeout_ms
+    )
 
 
 def _add_mail_logs(live: LiveRun) -> list[LogLine]:

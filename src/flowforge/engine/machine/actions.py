@@ -33,6 +33,7 @@ from flowforge.language.inputs import validate_input
 from flowforge.language.times import parse_duration_ms, parse_timestamp_ns
 
 CALL_DEPTH_MAX: Final = 20
+SHORT_MAX_CHARACTERS: Final = 200
 
 
 class WorkflowNeeded(Exception):
@@ -134,7 +135,7 @@ def _needs_slot(sheet: TurnSheet, step: Step, key: str, context: Context) -> boo
     if not isinstance(name, str | int):
         raise ExpressionError("type_mismatch", f"`limit.key` must give a text or a whole number, and gave {name_type(name)}.")
     ref: JsonObject = {
-        "scope": f"step:{sheet.state.workspace_id}:{name}",
+        "scope": f"step:{sheet.state.workspace_id}:{_check_short('limit.key', str(name))}",
         "concurrency": limit.concurrency,
         "rate_count": limit.rate_count,
         "rate_per_ms": limit.rate_per_ms,
@@ -275,14 +276,22 @@ def read_time(value: JsonValue, what: str) -> int:
 
 def _start_wait_signal(sheet: TurnSheet, _scope: Scope, step: Step, key: str, context: Context) -> None:
     action = cast("WaitSignal", step.action)
-    ref: JsonObject = {"name": action.signal.evaluate(context)}
+    ref: JsonObject = {"name": _check_short("signal", read_key(action.signal.evaluate(context)))}
     if action.key is not None:
-        ref["key"] = read_key(action.key.evaluate(context))
+        ref["key"] = _check_short("key", read_key(action.key.evaluate(context)))
     if action.expires is None:
         sheet.write({"type": "step.waiting", "step": key, "kind": "signal", "ref": ref})
     else:
         until = sheet.at + read_duration(action.expires.evaluate(context), "expires")
         sheet.write({"type": "step.waiting", "step": key, "kind": "signal", "ref": ref, "until": until})
+
+
+def _check_short(what: str, text: str) -> str:
+    """A text by which something is found in the database."""
+    if len(text) > SHORT_MAX_CHARACTERS:
+        message = f"`{what}` gives {len(text)} characters; at most {SHORT_MAX_CHARACTERS} are allowed."
+        raise ExpressionError("length", message)
+    return text
 
 
 def read_key(value: JsonValue) -> str:

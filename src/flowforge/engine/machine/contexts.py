@@ -93,7 +93,10 @@ class StepsView(Lazy):
 
 
 class RunView(Lazy):
-    """`run`: `id`, `started_at`, `workflow`, `version`; in `on_failure` and `finally` also `status` and `error`."""
+    """`run`: `id`, `started_at`, `workflow`, `version`, and `resume_url` where the definition reads it.
+
+    In `on_failure` and `finally` also `status` and `error`.
+    """
 
     __slots__ = ("_state",)
 
@@ -114,6 +117,8 @@ class RunView(Lazy):
             "workflow": state.pinned["name"],
             "version": state.pinned["version"],
         }
+        if "resume_url" in state.started:
+            fields["resume_url"] = state.started["resume_url"]
         if state.phase:
             fields["status"] = state.status
             fields["error"] = None if state.error is None else {"step": None, **cast("JsonObject", state.error)}

@@ -38,6 +38,7 @@ def leave(state: RunState, scope: Scope, index: int, port: str | None) -> None:
             if _decide_join(scope, target, steps[target].join, is_hit=edge_port == left_by):
                 mark_ready(state, scope, target)
             elif status[target] == SKIPPED:
+                _note_skip(state, scope, target)
                 stack.append((target, None))
     if scope.open == 0:
         close(state, scope)
@@ -58,6 +59,11 @@ def _decide_join(scope: Scope, target: int, join: Join, *, is_hit: bool) -> bool
         return True
     scope.status[target] = SKIPPED
     return False
+
+
+def _note_skip(state: RunState, scope: Scope, index: int) -> None:
+    if state.over is not None:
+        state.over.append((scope.key(index), False))
 
 
 def close(state: RunState, scope: Scope) -> None:
@@ -155,8 +161,14 @@ def open_iteration(state: RunState, loop: Loop) -> None:
 
 def cancel_scope(state: RunState, scope: Scope) -> None:
     """Whatever is in progress in a scope, and in the iterations below it, is no longer wanted."""
+    over = state.over
+    if over is not None and scope.loop is not None and max(scope.status) <= READY:
+        # An iteration of which nothing has begun never was, for whoever hears of it.
+        over = None
     for index, status in enumerate(scope.status):
         if status < COMPLETED:
+            if over is not None:
+                over.append((scope.key(index), status > READY))
             if status != PENDING:
                 cancel_step(state, scope, index)
             scope.status[index] = SKIPPED if status <= READY else CANCELLED

@@ -362,6 +362,8 @@ class RunState:
     def _open_notes(self) -> None:
         """Caches, and notes of the shell about what is in flight; a journal read anew gives none of them."""
         self.side = Side()
+        self.over: list[tuple[str, bool]] | None = None
+        """Set by whoever tells of it: the steps that end without an event of their own, by key; True: it had begun, and is cancelled."""
         self.busy: set[str] = set()
         self.requested: set[str] = set()
         self.granted: set[str] = set()

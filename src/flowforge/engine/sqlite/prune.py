@@ -1,10 +1,10 @@
-"""Retention. Plan: finished runs by `finished_at`; their rows by run; objects by name; old events by (matched, at)."""
+"""Retention. Plan: finished runs by `finished_at`; their rows by run; objects by name; old events by (matched, at); old logs by key."""
 
 import sqlite3
 from collections.abc import Iterable
 from typing import Final
 
-from flowforge.engine.queueing import EVENT_KEPT_MS
+from flowforge.engine.queueing import EVENT_KEPT_MS, LOGS_BATCH, LOGS_PRUNED_MAX
 from flowforge.engine.sqlite.rows import for_keys, transaction
 from flowforge.engine.store import Pruned
 from flowforge.kit.crashpoint import crashpoint
@@ -27,10 +27,12 @@ _DROP: Final = tuple(
 )
 _DROP_BLOBS = "DELETE FROM run_blobs WHERE run_no IN"
 _IS_NAMED = "SELECT 1 FROM run_blobs WHERE blob=? LIMIT 1"
+_OLD_LOGS = "SELECT no FROM (SELECT no, at FROM step_logs ORDER BY no LIMIT ?) WHERE at<?"
+_DROP_LOGS = "DELETE FROM step_logs WHERE no IN"
 _DROP_EVENTS = "DELETE FROM events WHERE matched=1 AND at<?"
 
 
-def prune_runs(connection: sqlite3.Connection, before_ms: int, limit: int, now: int) -> Pruned:
+def prune_runs(connection: sqlite3.Connection, before_ms: int, limit: int, logs_before_ms: int, now: int) -> Pruned:
     """See `Store.prune`."""
     runs: list[str] = []
     blobs: list[str] = []
@@ -42,7 +44,7 @@ def prune_runs(connection: sqlite3.Connection, before_ms: int, limit: int, now: 
         if not batch.runs:
             break
     connection.execute(_DROP_EVENTS, (now - EVENT_KEPT_MS,))
-    return Pruned(runs, blobs)
+    return Pruned(runs, blobs, _prune_logs(connection, logs_before_ms) if logs_before_ms else 0)
 
 
 def find_unnamed(connection: sqlite3.Connection, blobs: Iterable[str]) -> list[str]:
@@ -65,3 +67,16 @@ def _prune_batch(connection: sqlite3.Connection, before_ms: int, limit: int) -> 
         dropped = for_keys(connection, _DROP_BLOBS, batch, "RETURNING blob")
         blobs = find_unnamed(connection, dict.fromkeys(blob for (blob,) in dropped))
     return Pruned(list(batch.values()), blobs)
+
+
+def _prune_logs(connection: sqlite3.Connection, before_ms: int) -> int:
+    """Lines lie in the order in which they came: the first ones are looked at, until a batch holds none that is old."""
+    dropped = 0
+    while dropped < LOGS_PRUNED_MAX:
+        with transaction(connection):
+            old = [no for (no,) in connection.execute(_OLD_LOGS, (LOGS_BATCH, before_ms))]
+            for_keys(connection, _DROP_LOGS, old)
+        dropped += len(old)
+        if not old:
+            break
+    return dropped

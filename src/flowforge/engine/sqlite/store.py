@@ -15,7 +15,7 @@ from flowforge.engine.sqlite.commit import commit_turns
 from flowforge.engine.sqlite.deliver import find_mail, post_mails
 from flowforge.engine.sqlite.jobs import end_job, list_dropped_jobs, take_jobs
 from flowforge.engine.sqlite.log_room import make_log_room
-from flowforge.engine.sqlite.named_events import look_back, match_events, publish_event
+from flowforge.engine.sqlite.named_events import look_back, match_event, match_events, publish_event
 from flowforge.engine.sqlite.prune import find_unnamed, prune_runs
 from flowforge.engine.sqlite.rows import transaction
 from flowforge.engine.sqlite.slots import acquire_slots
@@ -146,8 +146,8 @@ class SqliteStore:
         self._has_own_changes = True
         return reached
 
-    def match(self) -> int:
-        reached = self._write(match_events)
+    def match(self, number: int | None = None) -> int:
+        reached = self._write(lambda db, now: match_events(db, now) if number is None else match_event(db, number, now))
         self._has_own_changes = self._has_own_changes or reached > 0
         return reached
 
@@ -190,8 +190,8 @@ class SqliteStore:
             row = db.execute(_GLANCE, (run_no,)).fetchone()
             return None if row is None else Glance(row[0], row[1] is not None, row[2], row[3])
 
-    def prune(self, before_ms: int, limit: int) -> Pruned:
-        return self._write(lambda db, now: prune_runs(db, before_ms, limit, now))
+    def prune(self, before_ms: int, limit: int, logs_before_ms: int = 0) -> Pruned:
+        return self._write(lambda db, now: prune_runs(db, before_ms, limit, logs_before_ms, now))
 
     def find_unnamed(self, blobs: Sequence[str]) -> Sequence[str]:
         with self._reading() as db:

@@ -29,19 +29,11 @@ INTERRUPT_GRACE_MS: Final = 10_000
 SIGN_OFF_MS: Final = 10_000
 """How long a process of a cluster may take to leave when its grace is over."""
 
-_WAITING: Final = ("waiting", "paused", "queued")
 _LOOK_S: Final = 1.0
 _LAST_LINE_S: Final = 0.2
 """For the last line of the log to be written."""
 
 logger = get_logger("cli")
-
-
-def exit_code_of_status(status: str) -> ExitCode:
-    """What a run's status means for the command that ran it."""
-    if status == "completed":
-        return ExitCode.SUCCESS
-    return ExitCode.WAITING if status in _WAITING else ExitCode.FAILED
 
 
 @dataclass(frozen=True, slots=True)

@@ -170,8 +170,10 @@ def check_workers(folder: DataFolder, settings: Settings) -> Check:
 
 
 def check_operations(folder: DataFolder, settings: Settings) -> Check:
-    """Packages that offer operations but cannot be loaded."""
+    """Packages that offer operations or middlewares but cannot be loaded."""
     registry = Installation(settings, folder).registry
+    names = ", ".join(middleware.name for middleware in registry.list_middlewares())
+    told = f"{len(registry)} installed" + (f", with the middlewares {names} around them" if names else "")
     if registry.problems:
-        return Check("operations", CheckState.WARN, f"{len(registry)} installed", " ".join(registry.problems))
-    return Check("operations", CheckState.OK, f"{len(registry)} installed")
+        return Check("operations", CheckState.WARN, told, " ".join(registry.problems))
+    return Check("operations", CheckState.OK, told)

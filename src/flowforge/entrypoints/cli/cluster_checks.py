@@ -19,6 +19,7 @@ from flowforge.cluster.queues import (
 )
 from flowforge.engine.ports import RUN_QUEUE
 from flowforge.entrypoints.cli.findings import Check, CheckState, guard
+from flowforge.entrypoints.plain_links import list_plain_links
 from flowforge.entrypoints.wiring import find_database_url, find_read_url
 from flowforge.kit.bus.redis_urls import is_redis_url, parse_redis_url
 from flowforge.kit.clock import Clock
@@ -59,6 +60,7 @@ def run_cluster_checks(settings: Settings, folder: DataFolder, clock: Clock) -> 
         guard("objects", lambda: check_objects(settings)),
         guard("broker", lambda: check_broker(settings, clock)),
         guard("redis", lambda: check_redis(settings, clock)),
+        guard("transport", lambda: check_transport(settings)),
     ]
     try:
         url, replica = find_database_url(settings, folder), find_read_url(settings)
@@ -214,6 +216,16 @@ def check_redis(settings: Settings, clock: Clock) -> Check:
         mend = "Nothing is lost: who listens reads on when it is back. Check that it runs, and REDIS_URL."
         return Check("redis", CheckState.FAIL, f"does not answer ({trouble})", mend)
     return Check("redis", CheckState.OK, f"answers, {took_ms:.0f} ms to connect")
+
+
+def check_transport(settings: Settings) -> Check:
+    """Whether what goes to the database, the broker and Redis can be read on the way."""
+    plain = list_plain_links(settings)
+    if plain:
+        found = ", ".join(f"{link.setting} ({link.host})" for link in plain)
+        mend = "; ".join(dict.fromkeys(f"{link.setting}: {link.mend}" for link in plain))
+        return Check("transport", CheckState.WARN, f"without TLS: {found}", f"{mend}.")
+    return Check("transport", CheckState.OK, "TLS, a private network, or this machine")
 
 
 async def _ping(url: str) -> str | None:

@@ -1,6 +1,7 @@
 """Exit codes: what a script may rely on."""
 
 from enum import IntEnum
+from typing import Final
 
 
 class ExitCode(IntEnum):
@@ -19,3 +20,13 @@ class ExitCode(IntEnum):
     BUG = 70
     """A mistake of ours."""
     INTERRUPTED = 130
+
+
+_WAITING: Final = ("waiting", "paused", "queued")
+
+
+def exit_code_of_status(status: str) -> ExitCode:
+    """What a run's status means for the command that ran it."""
+    if status == "completed":
+        return ExitCode.SUCCESS
+    return ExitCode.WAITING if status in _WAITING else ExitCode.FAILED

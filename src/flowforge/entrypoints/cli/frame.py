@@ -57,6 +57,13 @@ class Frame:
 
         return load_settings(self.environ, data=self.data)
 
+    def list_given(self) -> Mapping[str, object]:
+        """What this call says of settings, by their names, also where `load_settings` refuses it."""
+        # As above.
+        from flowforge.kit.settings_source import list_given
+
+        return list_given(self.environ, data=self.data)
+
 
 def make_frame(
     data: Path | None,

@@ -7,7 +7,8 @@ from typing import TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from flowforge.entrypoints.cli.frame import Frame
+from flowforge.audit.types import Author
+from flowforge.entrypoints.cli.frame import ACTOR, Frame
 from flowforge.entrypoints.wiring import Installation, open_installation
 from flowforge.kit.ids import DEFAULT_WORKSPACE_ID
 
@@ -25,6 +26,11 @@ class Place:
     @property
     def now_ms(self) -> int:
         return self.installation.clock.now_ms()
+
+    @property
+    def author(self) -> Author:
+        """Who changes things here, for the audit log."""
+        return Author(ACTOR, at_ms=self.now_ms, keyring=self.installation.keyring)
 
     def read(self, work: Callable[[AsyncSession], Awaitable[ResultT]]) -> ResultT:
         """Does the work in a session that must not write."""
@@ -47,7 +53,7 @@ class Place:
             return await work(session)
 
     async def _report(self, work: Callable[[AsyncSession], Awaitable[ResultT]]) -> ResultT:
-        async with self.installation.database.replica() as session:
+        async with self.installation.database.report() as session:
             return await work(session)
 
     async def _write(self, work: Callable[[AsyncSession], Awaitable[ResultT]]) -> ResultT:

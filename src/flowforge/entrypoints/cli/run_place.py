@@ -1,35 +1,21 @@
 """Runs, as commands look at them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
+from flowforge.audit.service import record_as
 from flowforge.cluster.queues import ALIVE, SCHEDULER_ROLE, list_holders, list_jobs_of, list_served
 from flowforge.engine.machine import RunState
 from flowforge.entrypoints.cli.failures import UsageError
+from flowforge.entrypoints.cli.frame import ACTOR
 from flowforge.entrypoints.cli.place import Place
 from flowforge.entrypoints.cli.staff import find_living_workers, read_workers
 from flowforge.kit.ids import is_id
 from flowforge.kit.values import JsonObject
-from flowforge.runs.errors import RunNotFoundError
-from flowforge.runs.explaining import Standing, explain_run, find_status, fold_run, list_statuses
+from flowforge.runs.errors import RunEndedError, RunNotFoundError
+from flowforge.runs.explaining import Standing
 from flowforge.runs.explaining_cluster import HOLDERS_MOST, Surroundings
+from flowforge.runs.opened import OpenedRun, look_at
 from flowforge.runs.service import LoadedRun, find_queue_row, get_run, load_run
-from flowforge.runs.types import RunHeader, StepRecord
-
-
-@dataclass(frozen=True, slots=True)
-class OpenedRun:
-    """A run with its history, the engine's state of it, and where it stands now."""
-
-    run: LoadedRun
-    state: RunState | None
-    standing: Standing
-    status: str
-    steps: Sequence[StepRecord]
-
-    def explain(self) -> JsonObject:
-        """`{"sentence", "causes"}`: why the run is where it is."""
-        return explain_run(self.run, self.state, self.standing)
+from flowforge.runs.steering import ACTIONS, send_mail
+from flowforge.runs.types import RunHeader
 
 
 def check_run_id(run_id: str) -> str:
@@ -45,15 +31,36 @@ def find_header(place: Place, run_id: str) -> RunHeader:
     return place.read(lambda session: get_run(session, place.workspace_id, run_id))
 
 
+def tell_run(
+    place: Place, header: RunHeader, kind: str, body: JsonObject, *, action: str = "", noted: JsonObject | None = None
+) -> None:
+    """A person's word to a run: recorded in the audit log, then handed over. `action`: as the log calls it; else by the kind.
+
+    Raises:
+        RunEndedError: the run has ended; where it did so just now, the log says that the word came too late.
+        RunNotFoundError: it is gone.
+    """
+    if not header.is_open:
+        raise RunEndedError(header.id, header.status)
+    _record(place, header, action or ACTIONS[kind], noted)
+    try:
+        send_mail(place.installation.store, header, kind, body, by=ACTOR)
+    except (RunEndedError, RunNotFoundError):
+        _record(place, header, action or ACTIONS[kind], {**(noted or {}), "refused": "run_ended"})
+        raise
+
+
+def _record(place: Place, header: RunHeader, action: str, noted: JsonObject | None) -> None:
+    author, workspace_id = place.author, place.workspace_id
+    place.write(lambda session: record_as(session, author, action, "run", header.id, after=noted, workspace_id=workspace_id))
+
+
 def open_run(place: Place, run_id: str) -> OpenedRun:
     """Raises RunNotFoundError where there is no such run."""
     check_run_id(run_id)
     compile_definition = place.installation.compile_definition
     run = place.read(lambda session: load_run(session, place.workspace_id, run_id, compile_definition=compile_definition))
-    state = fold_run(run)
-    standing = _stand(place, run)
-    steps = run.history.list_steps(None if state is None else list_statuses(state))
-    return OpenedRun(run, state, standing, find_status(run, state, standing), steps)
+    return look_at(run, _stand(place, run))
 
 
 def require_state(opened: OpenedRun) -> RunState:

@@ -1,5 +1,6 @@
 """From the words of a command to a start: which definition, which input, with what around it."""
 
+import asyncio
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -10,7 +11,7 @@ from flowforge.engine.ports import RUN_QUEUE
 from flowforge.engine.store import Turn, Verdict
 from flowforge.entrypoints.cli.arguments import STDIN, read_source
 from flowforge.entrypoints.cli.failures import UsageError
-from flowforge.entrypoints.ports import VaultPort, VersionsPort
+from flowforge.entrypoints.ports import LinkPort, VaultPort, VersionsPort
 from flowforge.entrypoints.wiring import Installation
 from flowforge.kit.border import decode, encode_canonical
 from flowforge.kit.errors import Detail, InvariantError
@@ -62,7 +63,8 @@ def _pin_file(installation: Installation, file: str) -> Pinned:
 
 async def _pin_name(installation: Installation, name: str, version: int | None) -> Pinned:
     pinned = await VersionsPort(installation).resolve(DEFAULT_WORKSPACE_ID, name, version)
-    stored = installation.store.definition(pinned["digest"])
+    # The writer's thread may have the store and wait for a transaction of this loop, which must be able to end it.
+    stored = await asyncio.to_thread(installation.store.definition, pinned["digest"])
     document = None if stored is None else decode(stored)
     workflow = installation.compile_definition(document) if isinstance(document, dict) else None
     if workflow is None:
@@ -86,7 +88,8 @@ async def start_detached(installation: Installation, request: StartRequest, work
     store, doorbell = installation.store, installation.doorbell
     worker = store.register("start", _REGISTRATION_MS)
     run_id, at_ms = installation.ids.make_id("run"), installation.clock.now_ms()
-    birth = make_root(replace(request, input=value), workflow, variables, no=(worker << 32) | 1, run_id=run_id, at=at_ms)
+    given, link = replace(request, input=value), LinkPort(installation)
+    birth = make_root(given, workflow, variables, no=(worker << 32) | 1, run_id=run_id, at=at_ms, link=link)
     turn = Turn(run_no=birth.new_run.no, epoch=0, at=at_ms, seq=2, body=b"", events=0, start=birth.new_run)
     (result,) = store.commit([turn])
     doorbell.ring(RUN_QUEUE, result.run_no or birth.new_run.no, 0)

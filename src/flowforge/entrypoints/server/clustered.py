@@ -19,7 +19,7 @@ from flowforge.engine.outbox_events import list_birth_events
 from flowforge.engine.ports import RUN_QUEUE, Versions
 from flowforge.engine.store import Delivery, JournalRow, NewMail, NewRun, Turn, TurnResult, Verdict, WorkerFacts
 from flowforge.engine.tables import runs
-from flowforge.entrypoints.ports import VaultPort
+from flowforge.entrypoints.ports import LinkPort, VaultPort
 from flowforge.entrypoints.roles import wait_at_most
 from flowforge.entrypoints.server.batching import StartBatches
 from flowforge.entrypoints.wiring import Installation
@@ -51,6 +51,7 @@ class ClusterRunner:
         self._facts = facts
         self._name = name
         self._vault = VaultPort(installation)
+        self._link = LinkPort(installation)
         self._doorbell = installation.doorbell
         self._workflows: OrderedDict[str, Workflow] = OrderedDict()
         self.worker = 0
@@ -97,7 +98,8 @@ class ClusterRunner:
         variables = await self._vault.read_variables(request.workspace_id, workflow.variables)
         at_ms, run_id = self._installation.clock.now_ms(), self._installation.ids.make_id("run")
         run_no = (self.worker << 32) | next(self._counter)
-        birth = make_root(replace(request, input=value), workflow, variables, no=run_no, run_id=run_id, at=at_ms)
+        given = replace(request, input=value)
+        birth = make_root(given, workflow, variables, no=run_no, run_id=run_id, at=at_ms, link=self._link)
         new_run = replace(birth.new_run, outbox=list_birth_events(birth.started, at_ms))
         turn = Turn(run_no=run_no, epoch=0, at=at_ms, seq=2, body=b"", events=0, start=new_run)
         return self._tell(await self._batches.submit(turn), new_run, workflow.name)

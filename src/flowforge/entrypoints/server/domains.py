@@ -32,35 +32,45 @@ from flowforge.live.feeds import RunFeeds
 from flowforge.live.hub import LiveHub
 from flowforge.live.subscriptions import reencrypt_subscriptions
 from flowforge.runs.activity import RunActivity
-from flowforge.runs.batches import BatchKinds
 from flowforge.runs.bulk import BulkKind
-from flowforge.runs.duties import BATCH_EVERY_MS, BatchDuty
+from flowforge.runs.duties import BATCH_EVERY_MS, AnswerDuty, BatchDuty
 from flowforge.runs.ports import RunGround
 from flowforge.runs.starting import Runner, RunReader, TurnTeller
+from flowforge.system.ports import NextTimes
+from flowforge.triggers.backfill import BackfillKind
 from flowforge.triggers.event_listening import EventDuty
 from flowforge.triggers.file_watching import FileDuty
 from flowforge.triggers.firing import Firing
+from flowforge.triggers.holding import EventsRunKind
 from flowforge.triggers.inputs import Inputs
 from flowforge.triggers.mail_polling import MailDuty
 from flowforge.triggers.ports import RunNews
 from flowforge.triggers.recording import Recorder
 from flowforge.triggers.schedule_firing import ScheduleDuty
-from flowforge.triggers.service import replace_triggers
+from flowforge.triggers.service import remove_triggers, replace_triggers
+from flowforge.triggers.upcoming import list_next_times
 from flowforge.vault.ports import ReencryptMore
+from flowforge.web.batches.types import BatchKinds
 from flowforge.web.calls import Gate, Parts
 from flowforge.web.rates import Rates
-from flowforge.workflows.ports import Compiler, Definitions, OnPublished, OpenRuns, RecentRuns
+from flowforge.workflows.ports import Compiler, Definitions, OnPublished, OnPurged, OpenRuns, RecentRuns
+from flowforge.workflows.transfer.batching import ImportKind
 
 if TYPE_CHECKING:
     from flowforge.kit.bus.redis_connection import RedisClients
 
 _SECOND_MS: Final = 1_000
+_IDLE_MS: Final = 5 * _SECOND_MS
+"""How often duties look at rows that nobody has touched: what is due by the clock among them is late by so much at most."""
 _HOUR_MS: Final = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What the domains stand on: the installation, and how its runs are carried on. `redis`: where requests are counted together."""
+    """What the domains stand on: the installation, and how its runs are carried on.
+
+    `redis`: where requests are counted and sessions kept.
+    """
 
     installation: Installation
     runner: EmbeddedRunner | ClusterRunner
@@ -99,6 +109,7 @@ def make_domains(ground: Ground, services: Services) -> Domains:
             signing=signing,
             mailer=mailer,
             providers=make_provider_tokens(installation, providers),
+            redis=ground.redis,
         )
     )
     hub = _make_hub(ground, accounts.gate)
@@ -106,16 +117,17 @@ def make_domains(ground: Ground, services: Services) -> Domains:
     recorder = Recorder(installation.database.write, tells_outside=True, on_fired=metrics.count_trigger_firing)
     firing = _make_firing(ground, recorder)
     ports |= {**accounts.ports, **list_identity_ports(providers), **_list_run_ports(ground, run_ground), **_list_live_ports(hub)}
-    ports |= {EgressClient: egress, Mailer: mailer, Recorder: recorder, Firing: firing}
+    ports |= {EgressClient: egress, Mailer: mailer, Recorder: recorder, Firing: firing, NextTimes: list_next_times}
     parts = _make_parts(ground, accounts.gate, ports)
     own_duties = [
         DomainDuty("key_usage", 10 * _SECOND_MS, accounts.usage.run_once),
         DomainDuty("trigger_records", _SECOND_MS, recorder.run_once),
     ]
     duties = [
-        DomainDuty("letters", 2 * _SECOND_MS, accounts.letters.run_once),
+        DomainDuty("letters", 2 * _SECOND_MS, accounts.letters.run_once, _IDLE_MS),
         DomainDuty("accounts", _HOUR_MS, accounts.cleaner.run_once),
-        DomainDuty("batches", BATCH_EVERY_MS, BatchDuty(parts).run_once),
+        DomainDuty("batches", BATCH_EVERY_MS, BatchDuty(parts).run_once, _IDLE_MS),
+        DomainDuty("kept_answers", _HOUR_MS, AnswerDuty(parts).run_once),
         DomainDuty(
             "uploads", _HOUR_MS, UploadSweeper(installation.database.write, installation.objects, installation.clock).run_once
         ),
@@ -173,12 +185,13 @@ def _list_run_ports(ground: Ground, run_ground: RunGround) -> dict[type, object]
         Runner: runner,
         RunReader: runner,
         RunGround: run_ground,
-        BatchKinds: BatchKinds([BulkKind()]),
+        BatchKinds: BatchKinds([BulkKind(), ImportKind(), BackfillKind(), EventsRunKind()]),
         Definitions: runner,
         Compiler: installation,
         RecentRuns: activity,
         OpenRuns: activity,
         OnPublished: partial(replace_triggers, limits=installation.settings.limits),
+        OnPurged: remove_triggers,
     }
     return ports | {RunNews: runner, TurnTeller: runner} if isinstance(runner, EmbeddedRunner) else ports
 
@@ -193,8 +206,8 @@ def _list_live_duties(ground: Ground, egress: EgressClient) -> list[DomainDuty]:
     dispatch = DispatchDuty(database, clock, installation.ids, is_ordered=is_ordered)
     delivery = DeliveryDuty(database, installation.keyring, egress, clock, installation.metrics.server.count_event_delivery)
     return [
-        DomainDuty("event_dispatch", LIVE_EVERY_MS, dispatch.run_once),
-        DomainDuty("event_deliveries", LIVE_EVERY_MS, delivery.run_once),
+        DomainDuty("event_dispatch", LIVE_EVERY_MS, dispatch.run_once, _IDLE_MS),
+        DomainDuty("event_deliveries", LIVE_EVERY_MS, delivery.run_once, _IDLE_MS),
     ]
 
 
@@ -203,10 +216,12 @@ def _list_trigger_duties(ground: Ground, firing: Firing, mailer: Mailer) -> list
     settings, database, clock = installation.settings, installation.database, installation.clock
     inputs = Inputs(database.read, installation.registry, settings.limits)
     folders = {root.name: root.folder for root in settings.list_file_roots()}
+    events = EventDuty(database, firing, inputs, clock, is_ordered=not installation.database_url.is_server)
+    files = FileDuty(database, firing, folders, clock)
     mail = MailDuty(database, firing, mailer, installation.objects, installation.keyring, clock)
     return [
         DomainDuty("schedules", min(settings.sweep_ms, _SECOND_MS), ScheduleDuty(database, firing, clock).run_once),
-        DomainDuty("event_triggers", settings.outbox_poll_ms, EventDuty(database, firing, inputs, clock).run_once),
-        DomainDuty("file_triggers", _SECOND_MS, FileDuty(database, firing, folders, clock).run_once),
-        DomainDuty("mail_triggers", _SECOND_MS, mail.run_once),
+        DomainDuty("event_triggers", settings.outbox_poll_ms, events.run_once, _IDLE_MS),
+        DomainDuty("file_triggers", _SECOND_MS, files.run_once, close=files.close),
+        DomainDuty("mail_triggers", 5 * _SECOND_MS, mail.run_once),
     ]

@@ -1,5 +1,6 @@
 """What single domains ask of the installation around them, wired under the classes of their ports."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +21,8 @@ from flowforge.kit.signing import SigningKeys
 from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.operations.definition import Operation
 from flowforge.operations.registry import Registry
-from flowforge.runs.opening import OpenedRun, open_run
+from flowforge.runs.opened import OpenedRun
+from flowforge.runs.opening import open_run
 from flowforge.runs.ports import RunGround
 from flowforge.runs.service import get_run, list_suspects
 from flowforge.runs.starting import Runner, RunReader
@@ -111,21 +113,28 @@ def list_ground_ports(
 
 
 async def _call_operation(
-    installation: Installation, operation: Operation, value: JsonValue, *, workspace_id: str, may_use_secrets: bool
+    installation: Installation,
+    operation: Operation,
+    value: JsonValue,
+    *,
+    workspace_id: str,
+    may_use_secrets: bool,
+    key: str | None,
 ) -> JsonValue:
     def ignore(level: str, message: str, fields: JsonObject) -> None:
         """Lines of an operation that is called alone have no run that they could stand in."""
         del level, message, fields
 
     return await call_operation(
-        installation, operation, value, ignore, workspace_id=workspace_id, may_use_secrets=may_use_secrets
+        installation, operation, value, ignore, workspace_id=workspace_id, may_use_secrets=may_use_secrets, key=key
     )
 
 
 async def _read_workers(installation: Installation, *, dead_limit: int) -> Sequence[WorkerLine]:
     dead: Sequence[int] = ()
     if not installation.database_url.is_server:
-        dead = installation.worker_locks.find_dead(list(installation.store.alive()))
+        # The writer's thread may have the store and wait for a transaction of this loop, which must be able to end it.
+        dead = await asyncio.to_thread(lambda: installation.worker_locks.find_dead(list(installation.store.alive())))
     now_ms, expiry_ms = installation.clock.now_ms(), installation.settings.expiry_ms
     async with installation.database.read() as session:
         return await list_workers(session, now_ms, expiry_ms=expiry_ms, known_dead=dead, dead_limit=dead_limit)

@@ -1,11 +1,9 @@
 """The health pages under the server's own address."""
 
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from flowforge.cluster.health import HealthPages
-from flowforge.web.frame import App, Receive, Scope, Send
-
-_PAGES: Final = frozenset({"/health", "/ready", "/live", "/metrics"})
+from flowforge.web.frame import HEALTH_PAGES, App, Receive, Scope, Send
 
 
 class HealthLayer:
@@ -16,7 +14,7 @@ class HealthLayer:
         self._pages = pages
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] in _PAGES:
+        if scope["type"] == "http" and scope["path"] in HEALTH_PAGES:
             scope["state"]["route"] = scope["path"]
             await self._pages(cast("dict[str, Any]", scope), receive, send)  # type: ignore[arg-type]
             return

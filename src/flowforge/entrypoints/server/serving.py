@@ -24,6 +24,7 @@ from flowforge.entrypoints.server.pinning import PinnedVersions
 from flowforge.entrypoints.services import Services
 from flowforge.entrypoints.wiring import Installation
 from flowforge.kit.clock import SystemClock
+from flowforge.kit.database.commits import SqliteCommits
 from flowforge.live.tail import OutboxTail
 
 _TOLD_EVERY_MS = 60_000
@@ -74,17 +75,23 @@ async def open_embedded(
         domains = make_domains(ground, services)
         stack.push_async_callback(tail.close)
         told = DomainDuty("outbox_told", _TOLD_EVERY_MS, lambda: _mark_told(installation))
-        await stack.enter_async_context(run_duties(domains, [*domains.own_duties, *domains.duties, told]))
+        commits = SqliteCommits(installation.database_url.file)
+        stack.callback(commits.close)
+        duties = [*domains.own_duties, *domains.duties, told]
+        await stack.enter_async_context(run_duties(domains, duties, read_version=commits.read_version))
         await stack.enter_async_context(serve_domains(ground, domains, listener))
         yield OpenServer(name_address(listener), domains)
 
 
 @asynccontextmanager
 async def run_duties(
-    domains: Domains, duties: list[DomainDuty], may_work: Callable[[], bool] = lambda: True
+    domains: Domains,
+    duties: list[DomainDuty],
+    may_work: Callable[[], bool] = lambda: True,
+    read_version: Callable[[], int] | None = None,
 ) -> AsyncGenerator[None]:
     """Makes the passes of these duties while the block lasts, each time that they may be made here."""
-    loops = DutyLoops(duties, domains.parts.metrics, may_work)
+    loops = DutyLoops(duties, domains.parts.metrics, may_work, read_version)
     loops.start()
     try:
         yield

@@ -15,9 +15,11 @@ from flowforge.identity.permissions import PERMISSIONS
 from flowforge.identity.roles import check_permissions
 from flowforge.identity.scopes import Scope
 from flowforge.kit.ids import parse_id
-from flowforge.web.bodies import Answer, Body
+from flowforge.web.bodies import Answer, Body, show
 from flowforge.web.callers import SIGNED_IN
 from flowforge.web.calls import CallIn
+from flowforge.web.lists import LIMIT_DEFAULT, cut_page, mark_list, read_cursor
+from flowforge.web.queries import CursorIn, LimitIn
 from flowforge.web.routing import Router
 
 router: Final = Router("access", "/access")
@@ -66,6 +68,10 @@ class AccessAnswer(Answer):
     because: list[ReasonAnswer]
 
 
+class WhoCanAnswer(AccessAnswer):
+    next_cursor: str | None = Field(description="For the people behind these; null: that were all.")
+
+
 class OverridesAnswer(Answer):
     allow: list[str]
     deny: list[str]
@@ -76,6 +82,8 @@ class OverridesAnswer(Answer):
 
 
 class OverridesBody(Body):
+    model_config = show({"allow": ["workflow:start"], "deny": ["run:delete"]})
+
     allow: Permissions = Field(default_factory=list)
     deny: Permissions = Field(default_factory=list)
 
@@ -106,13 +114,20 @@ async def find_who_can(
     call: CallIn,
     permission: PermissionIn,
     object: ObjectIn = None,  # noqa: A002 (the parameter's name in the address)
-) -> AccessAnswer:
-    """`allowed`: whether anybody may. `because`: what lets them, person by person."""
+    limit: LimitIn = LIMIT_DEFAULT,
+    cursor: CursorIn = None,
+) -> WhoCanAnswer:
+    """`allowed`: whether anybody may. `because`: what lets them, person by person, of at most `limit` people."""
     check_permissions("permission", [permission])
     async with call.read() as session:
         place = Scope(call.workspace_id) if object is None else await find_scope(session, call, object)
-        found = await access.find_who_can(session, permission, place)
-    return AccessAnswer(allowed=bool(found), because=[ReasonAnswer.of(reason) for reason in found])
+        mark = mark_list(permission, str(place))
+        after = read_cursor(cursor, mark, [str])
+        after_id = "" if after is None else str(after[0])
+        found = await access.find_who_can(session, permission, place, after_id=after_id, limit=limit)
+    people, following = cut_page(found, limit, mark, lambda reasons: [reasons[0].person.id])
+    because = [ReasonAnswer.of(reason) for reasons in people for reason in reasons]
+    return WhoCanAnswer(allowed=after is not None or bool(people), because=because, next_cursor=following)
 
 
 @override_router.get("/{user}/overrides", "user:read", errors=[PersonNotFoundError], summary="A person's overrides")

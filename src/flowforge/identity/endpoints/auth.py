@@ -1,9 +1,11 @@
 """`/auth`: signing in and out, with cookies for browsers and with tokens for programs."""
 
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
 from fastapi import Request, Response
 from pydantic import Field
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from flowforge.audit.service import INSTALLATION, record, record_as
 from flowforge.identity.cookies import clear_session_cookies, set_session_cookies
@@ -23,7 +25,7 @@ from flowforge.identity.local_accounts import ask_for_reset, confirm_reset, regi
 from flowforge.identity.models_accounts import UserRow
 from flowforge.identity.oidc_providers import Providers
 from flowforge.identity.passwords import PasswordHasher, check_password
-from flowforge.identity.sessions import end_session, get_own_session, open_session
+from flowforge.identity.sessions import NewSession, beginning, end_session, get_own_session, open_session
 from flowforge.identity.signing_in import finish_sign_in, make_author, prove_password, record_sign_in
 from flowforge.identity.telling_users import tell_user
 from flowforge.identity.token_grants import FamilyEnded, grant_tokens, refresh_tokens, revoke_tokens
@@ -133,9 +135,9 @@ async def log_in(call: CallIn, request: Request, body: LoginBody) -> SignedInAns
     """Begins a session, whose two cookies come with the answer. 401 says the same whatever was wrong; `code_required`: send `code`, too."""
     check_origin(request, call.parts.settings)
     proof = await prove_password(call, body.email, body.password, body.code)
-    async with call.change() as session:
+    async with _beginning(call, request, "password") as new, call.change() as session:
         user = await finish_sign_in(session, call, proof)
-        begun = await _begin(session, call, request, user, "password")
+        begun = await _begin(session, call, user, new)
     set_session_cookies(request, call.parts.settings, begun)
     return SignedInAnswer.of(begun)
 
@@ -144,10 +146,10 @@ async def log_in(call: CallIn, request: Request, body: LoginBody) -> SignedInAns
 async def use_link(call: CallIn, request: Request, body: LinkBody) -> SignedInAnswer:
     """Used, expired and unknown links get one and the same answer."""
     check_origin(request, call.parts.settings)
-    async with call.change() as session:
+    async with _beginning(call, request, "link") as new, call.change() as session:
         user = await spend_link(session, body.token, _SIGN_IN, call.now_ms)
         user.is_confirmed = True
-        begun = await _begin(session, call, request, user, "link")
+        begun = await _begin(session, call, user, new)
     set_session_cookies(request, call.parts.settings, begun)
     return SignedInAnswer.of(begun)
 
@@ -176,12 +178,12 @@ async def extend_session(call: CallIn, request: Request) -> SignedInAnswer:
     """Another session takes the place of this one, with new cookies, and lasts from now on."""
     if call.caller.kind is not CredentialKind.SESSION:
         raise SessionRequiredError
-    async with call.change() as session:
+    async with _beginning(call, request, "extended") as new, call.change() as session:
         user_id, session_id = call.caller.user_id or "", _name_session(call)
         present = await get_own_session(session, user_id, session_id)
         await end_session(session, user_id, session_id)
         user = await session.get_one(UserRow, present.user.id)
-        begun = await _begin(session, call, request, user, "extended")
+        begun = await _begin(session, call, user, new)
     set_session_cookies(request, call.parts.settings, begun)
     return SignedInAnswer.of(begun)
 
@@ -283,9 +285,13 @@ async def list_signing_keys(call: CallIn) -> Response:
     return make_json({"keys": keys}, headers={"cache-control": "public, max-age=300"})
 
 
-async def _begin(session: Any, call: Call, request: Request, user: UserRow, method: str) -> SignedInSession:
-    begun = await open_session(session, call, user, method=method, user_agent=request.headers.get(USER_AGENT, ""))
-    await record_sign_in(session, call, user.id, begun.id, method)
+def _beginning(call: Call, request: Request, method: str) -> AbstractAsyncContextManager[NewSession]:
+    return beginning(call, method, request.headers.get(USER_AGENT, ""))
+
+
+async def _begin(session: AsyncSession, call: Call, user: UserRow, new: NewSession) -> SignedInSession:
+    begun = await open_session(session, call, user, new)
+    await record_sign_in(session, call, user.id, begun.id, new.method)
     return begun
 
 

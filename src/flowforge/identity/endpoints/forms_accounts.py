@@ -96,10 +96,6 @@ class SessionAnswer(Answer):
         )
 
 
-class SessionsAnswer(Answer):
-    data: list[SessionAnswer]
-
-
 class KeyAnswer(Answer):
     """An API key. Its text was shown once, when it was made."""
 

@@ -15,14 +15,15 @@ from flowforge.identity.errors_roles import (
     RightsExceededError,
 )
 from flowforge.identity.groups import Member
+from flowforge.identity.lists import GROUPS
 from flowforge.identity.models_roles import GroupRow
 from flowforge.kit.ids import parse_id
 from flowforge.kit.values import JsonObject
 from flowforge.language.times import format_timestamp_ms
 from flowforge.web.bodies import Answer, Body, Prose, Title
 from flowforge.web.calls import CallIn
-from flowforge.web.lists import LIMIT_DEFAULT, Page, cut_page, mark_list, read_cursor
-from flowforge.web.queries import CursorIn, LimitIn, SearchIn
+from flowforge.web.lists import LIMIT_DEFAULT, Asked, Page, cut_page, mark_list, read_cursor
+from flowforge.web.queries import CursorIn, LimitIn, make_asked
 from flowforge.web.routing import Router
 
 router: Final = Router("groups", "/groups")
@@ -79,16 +80,12 @@ class ChangedGroup(Body):
 
 
 @router.get("", "group:read", summary="List groups")
-async def list_groups(
-    call: CallIn, limit: LimitIn = LIMIT_DEFAULT, cursor: CursorIn = None, q: SearchIn = ""
-) -> Page[GroupAnswer]:
+async def list_groups(call: CallIn, asked: Annotated[Asked, make_asked(GROUPS)]) -> Page[GroupAnswer]:
     """By name."""
-    mark = mark_list("groups", q)
-    after = read_cursor(cursor, mark, [str]) or [""]
+    selection = GROUPS.read(asked)
     async with call.report() as session:
-        found = await groups.list_groups(session, search=q, after_name=str(after[0]), limit=limit)
-        counts = await groups.count_members(session, [row.id for row in found])
-    rows, following = cut_page(found, limit, mark, lambda row: [row.name])
+        rows, following = selection.cut(await groups.list_groups(session, selection))
+        counts = await groups.count_members(session, [row.id for row in rows])
     return Page(data=[GroupAnswer.of(row, counts.get(row.id, 0)) for row in rows], next_cursor=following)
 
 

@@ -2,22 +2,24 @@
 
 from typing import Annotated, Final, Literal
 
-from fastapi import Query, Response
+from fastapi import Response
 from pydantic import Field
 
 from flowforge.audit.service import record
 from flowforge.identity import keys
 from flowforge.identity.endpoints.forms_accounts import KeyAnswer
 from flowforge.identity.errors_accounts import KeyInputError, KeyNotFoundError, KeysOffError, SessionRequiredError
+from flowforge.identity.errors_roles import PermissionUnknownError
 from flowforge.identity.keys import TIERS, KeyWish, summarize_key
+from flowforge.identity.lists import KEY_USAGE, KEYS
 from flowforge.identity.types_accounts import KeyUsage
 from flowforge.language.times import format_timestamp_ms
 from flowforge.web.bodies import Answer, Body, Title
 from flowforge.web.callers import SESSION
 from flowforge.web.calls import Call, CallIn
 from flowforge.web.errors import PermissionMissingError
-from flowforge.web.lists import LIMIT_DEFAULT, Page, cut_page, mark_list, read_cursor
-from flowforge.web.queries import CursorIn, LimitIn
+from flowforge.web.lists import Asked, Page
+from flowforge.web.queries import make_asked
 from flowforge.web.routing import Router
 
 router: Final = Router("keys", "/keys")
@@ -66,21 +68,14 @@ class UsageAnswer(Answer):
         )
 
 
-class UsagesAnswer(Answer):
-    data: list[UsageAnswer]
-
-
 @router.get("", SESSION, errors=[SessionRequiredError], summary="List API keys")
-async def list_keys(call: CallIn, limit: LimitIn = LIMIT_DEFAULT, cursor: CursorIn = None) -> Page[KeyAnswer]:
+async def list_keys(call: CallIn, asked: Annotated[Asked, make_asked(KEYS)]) -> Page[KeyAnswer]:
     """Yours; with key:read all of the workspace. Revoked and expired ones, too."""
     owner = _whose(call, _READ)
-    mark = mark_list("keys", call.workspace_id, owner)
-    place = read_cursor(cursor, mark, [str])
+    selection = KEYS.read(asked, call.workspace_id, owner)
     async with call.report() as session:
-        found = await keys.list_keys(
-            session, call.workspace_id, user_id=owner, after_id=str(place[0]) if place else "", limit=limit
-        )
-    rows, following = cut_page(found, limit, mark, lambda row: [row.id])
+        found = await keys.list_keys(session, call.workspace_id, selection, user_id=owner)
+    rows, following = selection.cut(found)
     return Page(data=[KeyAnswer.of(summarize_key(row)) for row in rows], next_cursor=following)
 
 
@@ -88,7 +83,7 @@ async def list_keys(call: CallIn, limit: LimitIn = LIMIT_DEFAULT, cursor: Cursor
     "",
     SESSION,
     status=201,
-    errors=[SessionRequiredError, KeyInputError, KeysOffError, PermissionMissingError],
+    errors=[SessionRequiredError, KeyInputError, PermissionUnknownError, KeysOffError, PermissionMissingError],
     summary="Make an API key",
 )
 async def create_key(call: CallIn, body: NewKeyBody, response: Response) -> NewKeyAnswer:
@@ -145,14 +140,14 @@ async def revoke_key(call: CallIn, key: str) -> Response:
 
 
 @router.get("/{key}/usage", SESSION, errors=[SessionRequiredError, KeyNotFoundError], summary="How often an API key is used")
-async def list_usage(
-    call: CallIn, key: str, limit: Annotated[int, Query(ge=1, le=1_000, description="How many hours at most.")] = 168
-) -> UsagesAnswer:
+async def list_usage(call: CallIn, key: str, asked: Annotated[Asked, make_asked(KEY_USAGE)]) -> Page[UsageAnswer]:
     """By hour and address, the latest first, of the last 90 days."""
+    selection = KEY_USAGE.read(asked, call.workspace_id, key)
     async with call.report() as session:
         row = await keys.get_key(session, call.workspace_id, key, user_id=_whose(call, _READ))
-        found = await keys.list_key_usage(session, call.workspace_id, row, limit=limit)
-    return UsagesAnswer(data=[UsageAnswer.of(usage) for usage in found])
+        found = await keys.list_key_usage(session, call.workspace_id, row, selection)
+    rows, following = selection.cut(found)
+    return Page(data=[UsageAnswer.of(usage) for usage in rows], next_cursor=following)
 
 
 def _whose(call: Call, permission: str) -> str | None:

@@ -1,6 +1,6 @@
 """`/me`: one's own profile, sessions, password and second factor."""
 
-from typing import Any, Final, cast
+from typing import Annotated, Any, Final, cast
 
 from fastapi import Response
 from pydantic import Field, field_validator
@@ -11,7 +11,6 @@ from flowforge.identity.endpoints.forms_accounts import (
     Code,
     Password,
     SessionAnswer,
-    SessionsAnswer,
     UserAnswer,
     merge_attributes,
 )
@@ -24,6 +23,7 @@ from flowforge.identity.errors_accounts import (
     SessionNotFoundError,
     TotpStateError,
 )
+from flowforge.identity.lists import SESSIONS
 from flowforge.identity.local_accounts import (
     begin_totp,
     change_password,
@@ -44,6 +44,8 @@ from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.web.bodies import Answer, Body, JsonField, Title
 from flowforge.web.callers import SESSION, SIGNED_IN
 from flowforge.web.calls import Call, CallIn
+from flowforge.web.lists import Asked, Page
+from flowforge.web.queries import make_asked
 from flowforge.web.routing import Router
 
 router: Final = Router("me", "/me")
@@ -132,16 +134,15 @@ async def _find_workspace_id(session: AsyncSession, user: UserRow, named: str | 
 
 
 @router.get("/sessions", SESSION, summary="Where you are signed in")
-async def list_own_sessions(call: CallIn) -> SessionsAnswer:
+async def list_own_sessions(call: CallIn, asked: Annotated[Asked, make_asked(SESSIONS)]) -> Page[SessionAnswer]:
     """Browsers and programs, the latest first."""
-    return await show_sessions(call, call.caller.user_id or "")
+    return await show_sessions(call, call.caller.user_id or "", asked)
 
 
-async def show_sessions(call: Call, user_id: str) -> SessionsAnswer:
+async def show_sessions(call: Call, user_id: str, asked: Asked) -> Page[SessionAnswer]:
     """The sessions of a person."""
-    async with call.read() as session:
-        found = await list_sessions(session, call.parts.keyring, user_id, call.now_ms)
-    return SessionsAnswer(data=[SessionAnswer.of(row, call.caller.credential) for row in found])
+    rows, following = SESSIONS.page(await list_sessions(call, user_id), asked, user_id)
+    return Page(data=[SessionAnswer.of(row, call.caller.credential) for row in rows], next_cursor=following)
 
 
 @router.delete("/sessions", SESSION, status=204, summary="Sign out everywhere")

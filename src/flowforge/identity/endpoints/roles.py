@@ -19,6 +19,7 @@ from flowforge.identity.errors_roles import (
     RoleNameTakenError,
     RoleNotFoundError,
 )
+from flowforge.identity.lists import ASSIGNMENTS, ROLES
 from flowforge.identity.models_roles import RoleAssignmentRow
 from flowforge.identity.roles import Role, RoleChange
 from flowforge.identity.scopes import Scope
@@ -27,10 +28,11 @@ from flowforge.kit.values import JsonObject
 from flowforge.language.times import format_timestamp_ms
 from flowforge.web.bodies import Answer, Body, Prose
 from flowforge.web.calls import CallIn
-from flowforge.web.conditions import IfMatchIn, quote_etag
+from flowforge.web.conditions import quote_etag
 from flowforge.web.errors import PreconditionFailedError, PreconditionRequiredError
-from flowforge.web.lists import LIMIT_DEFAULT, Page, cut_page, mark_list, read_cursor
-from flowforge.web.queries import CursorIn, LimitIn, SearchIn
+from flowforge.web.headers import IfMatchIn
+from flowforge.web.lists import Asked, Page
+from flowforge.web.queries import make_asked
 from flowforge.web.routing import Router
 
 role_router: Final = Router("roles", "/roles")
@@ -82,19 +84,11 @@ class ChangedRole(Body):
 
 
 @role_router.get("", "access:read", summary="List roles")
-async def list_roles(call: CallIn, limit: LimitIn = LIMIT_DEFAULT, cursor: CursorIn = None, q: SearchIn = "") -> Page[RoleAnswer]:
+async def list_roles(call: CallIn, asked: Annotated[Asked, make_asked(ROLES)]) -> Page[RoleAnswer]:
     """The built-in roles first, the least of them at first; then the others by name."""
-    mark = mark_list("roles", q)
-    after = read_cursor(cursor, mark, [int, str]) or [-1, ""]
-    known = roles.list_built_in()
-    found = [role for place, role in enumerate(known) if place > int(after[0]) and q.lower() in role.name]
-    if len(found) <= limit:
-        async with call.report() as session:
-            found += await roles.list_custom(session, search=q, after_name=str(after[1]), limit=limit - len(found))
-    places = {role.name: place for place, role in enumerate(known)}
-    rows, following = cut_page(
-        found, limit, mark, lambda role: [places.get(role.name, len(known)), "" if role.is_built_in else role.name]
-    )
+    async with call.report() as session:
+        found = await roles.list_roles(session)
+    rows, following = ROLES.page(found, asked)
     return Page(data=[RoleAnswer.of(role) for role in rows], next_cursor=following)
 
 
@@ -201,26 +195,21 @@ RoleIn = Annotated[str | None, Query(max_length=100, description="A role's name 
 @assignment_router.get("", "access:read", errors=[RoleNotFoundError], summary="List who has which role")
 async def list_assignments(
     call: CallIn,
-    limit: LimitIn = LIMIT_DEFAULT,
-    cursor: CursorIn = None,
+    asked: Annotated[Asked, make_asked(ASSIGNMENTS)],
     principal: PrincipalIn = None,
     role: RoleIn = None,
     scope: ScopeIn = None,
 ) -> Page[AssignmentAnswer]:
     """The oldest first."""
-    mark = mark_list("role-assignments", principal, role, scope)
-    after = read_cursor(cursor, mark, [str]) or [""]
+    selection = ASSIGNMENTS.read(asked, principal, role, scope)
     async with call.report() as session:
         wanted = AssignmentFilter(
             principal=principal,
             role=None if role is None else (await roles.get_role(session, role)).id,
             scope=None if scope is None else Scope.parse(scope),
-            after=str(after[0]),
-            limit=limit,
         )
-        found = await assignments.list_assignments(session, wanted)
-        names = await roles.read_names(session, [row.role for row in found])
-    rows, following = cut_page(found, limit, mark, lambda row: [row.id])
+        rows, following = selection.cut(await assignments.list_assignments(session, wanted, selection))
+        names = await roles.read_names(session, [row.role for row in rows])
     return Page(data=[AssignmentAnswer.of(row, names) for row in rows], next_cursor=following)
 
 

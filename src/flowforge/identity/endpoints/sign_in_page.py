@@ -12,7 +12,7 @@ from flowforge.web.routing import Router
 router: Final = Router("auth", "/sign-in", is_root=True)
 
 CONTENT_SECURITY_POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _HEADERS: Final = {"content-security-policy": CONTENT_SECURITY_POLICY}

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from flowforge.audit.service import INSTALLATION, author_of, erase_person, record
 from flowforge.identity.assignments import create_assignment
-from flowforge.identity.endpoints.forms_accounts import Email, SessionsAnswer, UserAnswer, format_optional_time
+from flowforge.identity.endpoints.forms_accounts import Email, SessionAnswer, UserAnswer, format_optional_time
 from flowforge.identity.endpoints.me import ChangeBody, read_changes, show_sessions
 from flowforge.identity.errors_accounts import (
     EmailInvalidError,
@@ -24,10 +24,10 @@ from flowforge.identity.errors_accounts import (
 from flowforge.identity.errors_roles import LastOwnerError, RightsExceededError, RoleNotFoundError
 from flowforge.identity.external_identities import list_identities
 from flowforge.identity.links import MAILED_LINK_MS, make_link, make_link_url
+from flowforge.identity.lists import IDENTITIES, SESSIONS, USERS
 from flowforge.identity.models_accounts import LOCAL_ISSUER, UserRow
 from flowforge.identity.people import (
     NewPerson,
-    UserFilter,
     change_user,
     create_person,
     delete_user,
@@ -50,16 +50,14 @@ from flowforge.language.times import format_timestamp_ms
 from flowforge.web.bodies import Answer, Body, JsonField, Title
 from flowforge.web.callers import CredentialKind
 from flowforge.web.calls import Call, CallIn
-from flowforge.web.lists import LIMIT_DEFAULT, Page, cut_page, mark_list, read_cursor, read_sort, read_where
-from flowforge.web.queries import CursorIn, IncludeDeletedIn, LimitIn, SearchIn, SortIn, WhereIn
+from flowforge.web.lists import Asked, Page
+from flowforge.web.queries import IncludeDeletedIn, make_asked
 from flowforge.web.routing import Router
 
 router: Final = Router("users", "/users")
 
 _READ: Final = "user:read"
 _MANAGE: Final = "user:manage"
-_FILTERS: Final = {"email": ("eq",), "status": ("eq",)}
-_SORTS: Final = ("created_at", "email", "name")
 _PROTECTED: Final = [UserNotFoundError, OwnersOnlyError]
 
 
@@ -112,42 +110,18 @@ class IdentityAnswer(Answer):
         )
 
 
-class IdentitiesAnswer(Answer):
-    data: list[IdentityAnswer]
-
-
 PermanentIn = Annotated[bool, Query(description="For ever: as erase does.")]
 
 
 @router.get("", _READ, summary="List people")
 async def list_people(
-    call: CallIn,
-    limit: LimitIn = LIMIT_DEFAULT,
-    cursor: CursorIn = None,
-    where: WhereIn = None,
-    sort: SortIn = None,
-    q: SearchIn = "",
-    *,
-    include_deleted: IncludeDeletedIn = False,
+    call: CallIn, asked: Annotated[Asked, make_asked(USERS)], *, include_deleted: IncludeDeletedIn = False
 ) -> Page[UserAnswer]:
-    """`where`: email:eq, status:eq:active or disabled; `q` looks in names and emails; sorted by created_at, email or name."""
-    conditions = {condition.field: condition.value for condition in read_where(where, _FILTERS)}
-    field, is_descending = read_sort(sort, _SORTS, "created_at")
-    mark = mark_list("users", dict[str, JsonValue](conditions), field, is_descending, q, include_deleted)
-    wanted = UserFilter(
-        include_deleted=include_deleted,
-        search=q,
-        email=conditions.get("email"),
-        status=conditions.get("status"),
-        sort=field,
-        is_descending=is_descending,
-        after=read_cursor(cursor, mark, [str, str]),
-        limit=limit,
-    )
+    """In the order in which they were made."""
+    selection = USERS.read(asked, include_deleted)
     async with call.report() as session:
-        found = await list_users(session, wanted)
-    values = {"created_at": "id", "email": "email_key", "name": "name"}
-    rows, following = cut_page(found, limit, mark, lambda row: [getattr(row, values[field]), row.id])
+        found = await list_users(session, selection, include_deleted=include_deleted)
+    rows, following = selection.cut(found)
     return Page(data=[UserAnswer.of(describe_user(row)) for row in rows], next_cursor=following)
 
 
@@ -274,11 +248,11 @@ async def erase_person_for_ever(call: CallIn, user: str) -> Response:
 
 
 @router.get("/{user}/sessions", _READ, errors=[UserNotFoundError], summary="Where a person is signed in")
-async def list_sessions_of(call: CallIn, user: str) -> SessionsAnswer:
+async def list_sessions_of(call: CallIn, user: str, asked: Annotated[Asked, make_asked(SESSIONS)]) -> Page[SessionAnswer]:
     """Browsers and programs, the latest first."""
     async with call.read() as session:
         row = await get_user(session, parse_id(user, "usr"), include_deleted=True)
-    return await show_sessions(call, row.id)
+    return await show_sessions(call, row.id, asked)
 
 
 @router.delete("/{user}/sessions", _MANAGE, status=204, errors=_PROTECTED, summary="Sign a person out everywhere")
@@ -309,12 +283,13 @@ async def end_session_of(call: CallIn, user: str, session: str) -> Response:
 
 
 @router.get("/{user}/identities", _READ, errors=[UserNotFoundError], summary="Who a person is in other systems")
-async def list_identities_of(call: CallIn, user: str) -> IdentitiesAnswer:
+async def list_identities_of(call: CallIn, user: str, asked: Annotated[Asked, make_asked(IDENTITIES)]) -> Page[IdentityAnswer]:
     """By connector."""
     async with call.read() as session:
         row = await get_user(session, parse_id(user, "usr"), include_deleted=True)
         found = await list_identities(session, row.id)
-    return IdentitiesAnswer(data=[IdentityAnswer.of(one) for one in found])
+    rows, following = IDENTITIES.page(found, asked, row.id)
+    return Page(data=[IdentityAnswer.of(one) for one in rows], next_cursor=following)
 
 
 async def _lock(session: AsyncSession, call: Call, user: str) -> UserRow:

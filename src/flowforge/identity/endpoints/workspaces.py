@@ -14,17 +14,17 @@ from flowforge.identity.errors_roles import (
     WorkspaceNotEmptyError,
     WorkspaceNotFoundError,
 )
+from flowforge.identity.lists import WORKSPACES
 from flowforge.identity.models_roles import NOT_DELETED_MS, WorkspaceRow
 from flowforge.identity.rights import find_rights, list_places
-from flowforge.identity.workspaces import WorkspaceFilter
 from flowforge.kit.values import JsonObject
 from flowforge.language.times import format_timestamp_ms
 from flowforge.web.bodies import Answer, Body, Prose, Title
 from flowforge.web.callers import CredentialKind
 from flowforge.web.calls import Call, CallIn
 from flowforge.web.errors import PermissionMissingError
-from flowforge.web.lists import LIMIT_DEFAULT, Page, cut_page, mark_list, read_cursor
-from flowforge.web.queries import CursorIn, IncludeDeletedIn, LimitIn, SearchIn
+from flowforge.web.lists import Asked, Page
+from flowforge.web.queries import IncludeDeletedIn, make_asked
 from flowforge.web.routing import Router
 
 router: Final = Router("workspaces", "/workspaces")
@@ -84,26 +84,15 @@ PermanentIn = Annotated[bool, Query(description="For good; only when nothing is 
 
 @router.get("", "workspace:read", summary="List the workspaces that you may see")
 async def list_workspaces(
-    call: CallIn,
-    limit: LimitIn = LIMIT_DEFAULT,
-    cursor: CursorIn = None,
-    q: SearchIn = "",
-    *,
-    include_deleted: IncludeDeletedIn = False,
+    call: CallIn, asked: Annotated[Asked, make_asked(WORKSPACES)], *, include_deleted: IncludeDeletedIn = False
 ) -> Page[WorkspaceAnswer]:
     """By name. Those that were deleted are shown to who may restore them."""
-    mark = mark_list("workspaces", q, include_deleted, call.actor)
-    place = read_cursor(cursor, mark, [str, str]) or ["", ""]
+    selection = WORKSPACES.read(asked, include_deleted, call.actor)
+    sees_deleted = include_deleted and call.caller.rights.allow("workspace:delete")
     async with call.report() as session:
-        wanted = WorkspaceFilter(
-            ids=await _list_visible(session, call),
-            include_deleted=include_deleted and call.caller.rights.allow("workspace:delete"),
-            search=q,
-            after=(str(place[0]), str(place[1])),
-            limit=limit,
-        )
-        found = await workspaces.list_workspaces(session, wanted)
-    rows, following = cut_page(found, limit, mark, lambda row: [row.name, row.id])
+        ids = await _list_visible(session, call)
+        found = await workspaces.list_workspaces(session, selection, ids=ids, include_deleted=sees_deleted)
+    rows, following = selection.cut(found)
     return Page(data=[WorkspaceAnswer.of(row) for row in rows], next_cursor=following)
 
 

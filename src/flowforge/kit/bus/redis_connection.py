@@ -26,6 +26,11 @@ class RedisClients:
     def place(self) -> str:
         return self._address.place
 
+    @property
+    def is_one(self) -> bool:
+        """Whether `current` holds all keys; of a cluster, each server holds some."""
+        return self._address.kind is not RedisKind.CLUSTER
+
     async def turn(self, failed: Any) -> None:
         """After a failure of this client: of a cluster, the next server is asked. Who comes later finds it done."""
         if failed is self.current and len(self._address.hosts) > 1 and self._address.kind is RedisKind.CLUSTER:

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from flowforge.kit.database.creating import create_sqlite
 from flowforge.kit.database.errors import refuse_newer, refuse_older, refuse_stranger
 from flowforge.kit.database.reading import Reader, reading
 from flowforge.kit.database.url import DatabaseKind, DatabaseUrl
 
-REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011", "0012")
+REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011", "0012", "0013")
 """All that this version knows, oldest first; the files under migrations/versions are the same (a test holds them together)."""
 HEAD: Final = REVISIONS[-1]
 
@@ -76,6 +77,8 @@ def upgrade_database(url: DatabaseUrl) -> Schema:
         reader.verify_setup()
         schema = read_schema(reader)
     _refuse_unknown(url, schema)
+    if schema.state is SchemaState.EMPTY and url.kind is DatabaseKind.SQLITE and create_sqlite(url):
+        return schema
     if schema.state not in USABLE:
         # Alembic and SQLAlchemy take longer to import than a start may last.
         from flowforge.kit.database.migrating import migrate_to

@@ -4,8 +4,11 @@ What a driver raises leaves them as one of the tree of errors (`errors`), but fo
 DataError) and statements that are wrong: those are for the caller to judge.
 """
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from time import monotonic
 from typing import Any, Final
 
 from sqlalchemy import Connection, PoolProxiedConnection, event
@@ -19,8 +22,12 @@ from flowforge.kit.database.connect import BUSY_TIMEOUT_MS
 from flowforge.kit.database.errors import driver_errors, explain_database_error, refuse_busy, refuse_without_driver
 from flowforge.kit.database.faults import FaultKind, classify_fault
 from flowforge.kit.database.url import DatabaseKind, DatabaseUrl
+from flowforge.kit.errors import StorageError
+from flowforge.kit.telemetry.logs import get_logger
 
 POOL_TIMEOUT_S: Final = 5.0
+AWAY_S: Final = 10.0
+"""For so long a replica that did not answer is not asked again: nobody waits for it meanwhile."""
 _POOL: Final = 5
 _RECYCLE_S: Final = 1_800
 _IS_WRITER: Final = "flowforge_writer"
@@ -28,6 +35,8 @@ _IS_COUNTED: Final = "flowforge_counted"
 _CALLERS: Final = frozenset({None, FaultKind.CONTENT, FaultKind.OURS})
 
 Sessions = async_sessionmaker[AsyncSession]
+
+logger = get_logger("kit.database")
 
 
 @dataclass(slots=True)
@@ -40,24 +49,50 @@ class Writing:
         return self.count > 0
 
 
+class Replica:
+    """A read replica, which may be away: then it is left alone for a while."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.engine: Final = engine
+        self._sessions = async_sessionmaker(engine, expire_on_commit=False)
+        self._away_until_s = 0.0
+
+    async def find_session(self) -> AsyncSession | None:
+        """A session that has its connection, to be closed by the caller; None: the replica is away."""
+        if monotonic() < self._away_until_s:
+            return None
+        session = self._sessions()
+        try:
+            await session.connection()
+        except StorageError as fault:
+            await session.close()
+            self._away_until_s = monotonic() + AWAY_S
+            logger.warning("The read replica is away; lists are read from the primary.", cause=fault.message)
+            return None
+        return session
+
+
 @dataclass(frozen=True, slots=True)
 class Database:
-    """Sessions on one pool. A transaction that may write takes a session of `write`, or it fails where it meets another writer.
-
-    `replica` is for lists and reports alone: it may lag behind. Where there is no replica it is `read`.
-    """
+    """Sessions on one pool. A transaction that may write takes a session of `write`, or it fails where it meets another writer."""
 
     engine: AsyncEngine
     read: Sessions
     write: Sessions
-    replica: Sessions
-    replica_engine: AsyncEngine | None = None
+    replica: Replica | None = None
     writing: Writing = field(default_factory=Writing)
+
+    @asynccontextmanager
+    async def report(self) -> AsyncGenerator[AsyncSession]:
+        """A session for lists and reports alone: of the replica, which may lag behind, where there is one and it answers."""
+        found = None if self.replica is None else await self.replica.find_session()
+        async with found or self.read() as session:
+            yield session
 
     async def close(self) -> None:
         await self.engine.dispose()
-        if self.replica_engine is not None:
-            await self.replica_engine.dispose()
+        if self.replica is not None:
+            await self.replica.engine.dispose()
 
 
 def open_sessions(
@@ -78,13 +113,11 @@ def open_sessions(
     writing = Writing()
     engine = _make_engine(url, pool, pool_timeout_s, writing)
     replica = None if read_url is None else _make_engine(read_url, pool, pool_timeout_s, writing)
-    read = async_sessionmaker(engine, expire_on_commit=False)
     return Database(
         engine=engine,
-        read=read,
+        read=async_sessionmaker(engine, expire_on_commit=False),
         write=async_sessionmaker(engine.execution_options(**{_IS_WRITER: True}), expire_on_commit=False),
-        replica=read if replica is None else async_sessionmaker(replica, expire_on_commit=False),
-        replica_engine=replica,
+        replica=None if replica is None else Replica(replica),
         writing=writing,
     )
 

@@ -130,6 +130,7 @@ def _build_workflow(document: JsonObject, outlines: Outlines, compiler: GraphCom
         concurrency=concurrency,
         triggers=triggers,
         variables=tuple(sorted(usage.variables)),
+        reads_resume_url=usage.reads_resume_url,
         secrets=tuple(sorted(usage.secrets)),
         calls=tuple(sorted(usage.calls)),
         operations=tuple(sorted(usage.operations)),

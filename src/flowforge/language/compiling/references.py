@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from flowforge.kit.values import JsonObject
 from flowforge.language.compiling.types import UnknownMember, find_output_schema, follow_schema
 from flowforge.language.compiling.usage import Usage
-from flowforge.language.compiling.views import ERROR_MEMBERS, STEP_MEMBERS, Refusal, View
+from flowforge.language.compiling.views import ERROR_MEMBERS, RESUME_URL, STEP_MEMBERS, Refusal, View
 from flowforge.language.expressions import Reference
 from flowforge.language.faults import Sink, suggest_name
 from flowforge.language.positions import Path
@@ -84,6 +84,8 @@ class ReferenceChecker:
         if len(names) > 1 and names[1] not in members:
             hint = " outside `on_failure` and `finally`" if names[1] in ("status", "error") else ""
             self._refuse_member(target, names[1], f"`run` has no {show(names[1])}{hint}", members)
+        elif names[1:2] == (RESUME_URL,):
+            self._usage.reads_resume_url = True
 
     def _check_variable(self, target: Target, names: tuple[str, ...]) -> None:
         if len(names) > 1:

@@ -9,7 +9,9 @@ from flowforge.language.shapes import show
 
 STEP_MEMBERS: Final = ("output", "error", "status", "port", "attempts")
 ERROR_MEMBERS: Final = ("code", "message", "details", "attempt")
-_RUN_MEMBERS: Final = ("id", "started_at", "workflow", "version")
+RESUME_URL: Final = "resume_url"
+_BORN_RUN_MEMBERS: Final = ("id", "started_at", "workflow", "version")
+_RUN_MEMBERS: Final = (*_BORN_RUN_MEMBERS, RESUME_URL)
 _ENDED_RUN_MEMBERS: Final = (*_RUN_MEMBERS, "status", "error")
 _ROOTS: Final = ("input", "steps", "trigger", "run", "vars")
 
@@ -67,7 +69,7 @@ class View:
         return None
 
 
-OUTSIDE_STEPS: Final = View(("input", "trigger", "run", "vars"))
+OUTSIDE_STEPS: Final = View(("input", "trigger", "run", "vars"), _BORN_RUN_MEMBERS)
 """For labels, the subject and the concurrency key: the run has not begun."""
 IN_TRIGGER: Final = View(("trigger", "vars"))
 

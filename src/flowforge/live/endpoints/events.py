@@ -17,7 +17,6 @@ from flowforge.live.hub import LiveHub
 from flowforge.live.streaming import stream_run
 from flowforge.runs.errors import RunNotFoundError
 from flowforge.runs.sight import get_seen_run
-from flowforge.runs.start_request import read_wait
 from flowforge.runs.types import RunHeader
 from flowforge.web.answers import make_json
 from flowforge.web.bodies import Answer
@@ -27,6 +26,7 @@ from flowforge.web.errors import HeaderInvalidError
 from flowforge.web.lists import LIMIT_DEFAULT
 from flowforge.web.queries import LimitIn
 from flowforge.web.routing import Router
+from flowforge.web.waiting import read_wait
 
 _AFTER_MAX: Final = 2**63 - 1
 _STREAM: Final = "text/event-stream"

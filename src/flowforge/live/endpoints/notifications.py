@@ -7,14 +7,15 @@ from fastapi import Path, Query
 from flowforge.kit.ids import parse_id
 from flowforge.language.times import format_timestamp_ms
 from flowforge.live import notifying
+from flowforge.live.lists import NOTIFICATIONS
 from flowforge.live.models import NotificationRow
 from flowforge.live.subscription_errors import NotificationNotFoundError
 from flowforge.runs.times import format_optional_time
 from flowforge.web.bodies import Answer
 from flowforge.web.callers import SIGNED_IN
 from flowforge.web.calls import CallIn
-from flowforge.web.lists import LIMIT_DEFAULT, Page, cut_page, mark_list, read_cursor
-from flowforge.web.queries import CursorIn, LimitIn
+from flowforge.web.lists import Asked, Page
+from flowforge.web.queries import make_asked
 from flowforge.web.routing import Router
 
 router = Router("notifications", "/notifications")
@@ -37,17 +38,14 @@ class NotificationAnswer(Answer):
 
 @router.get("", SIGNED_IN)
 async def list_notifications(
-    call: CallIn, *, unread: UnreadIn = False, limit: LimitIn = LIMIT_DEFAULT, cursor: CursorIn = None
+    call: CallIn, asked: Annotated[Asked, make_asked(NOTIFICATIONS)], *, unread: UnreadIn = False
 ) -> Page[NotificationAnswer]:
     """One's own notifications, the newest first."""
     user_id = call.caller.user_id or ""
-    mark = mark_list("notifications", user_id, unread)
-    place = read_cursor(cursor, mark, [str])
+    selection = NOTIFICATIONS.read(asked, user_id, unread)
     async with call.read() as session:
-        rows = await notifying.list_notifications(
-            session, user_id, is_unread=unread, before=None if place is None else str(place[0]), limit=limit
-        )
-    kept, following = cut_page(rows, limit, mark, lambda row: [row.id])
+        rows = await notifying.list_notifications(session, user_id, selection, is_unread=unread)
+    kept, following = selection.cut(rows)
     return Page(data=[_describe(row) for row in kept], next_cursor=following)
 
 

@@ -10,6 +10,7 @@ from flowforge.kit.ids import parse_id
 from flowforge.kit.values import JsonObject
 from flowforge.language.times import format_timestamp_ms
 from flowforge.live import subscriptions as service
+from flowforge.live.lists import DELIVERIES, SUBSCRIPTIONS
 from flowforge.live.models import DeliveryRow, SubscriptionRow
 from flowforge.live.subscription_errors import (
     DeliveryNotFoundError,
@@ -21,8 +22,8 @@ from flowforge.live.types import DeliveryStatus, Subscription
 from flowforge.runs.times import format_optional_time
 from flowforge.web.bodies import Answer, Body
 from flowforge.web.calls import CallIn
-from flowforge.web.lists import LIMIT_DEFAULT, Page, cut_page, mark_list, read_cursor
-from flowforge.web.queries import CursorIn, LimitIn
+from flowforge.web.lists import Asked, Page
+from flowforge.web.queries import make_asked
 from flowforge.web.routing import Router
 
 router = Router("event-subscriptions", "/event-subscriptions")
@@ -105,15 +106,12 @@ async def create_subscription(call: CallIn, body: SubscriptionBody, response: Re
 
 
 @router.get("", _READ)
-async def list_subscriptions(call: CallIn, limit: LimitIn = LIMIT_DEFAULT, cursor: CursorIn = None) -> Page[SubscriptionAnswer]:
+async def list_subscriptions(call: CallIn, asked: Annotated[Asked, make_asked(SUBSCRIPTIONS)]) -> Page[SubscriptionAnswer]:
     """All event subscriptions of the workspace."""
-    mark = mark_list(_ENTITY, call.workspace_id)
-    place = read_cursor(cursor, mark, [str])
+    selection = SUBSCRIPTIONS.read(asked, call.workspace_id)
     async with call.report() as session:
-        rows = await service.list_subscriptions(
-            session, call.workspace_id, after="" if place is None else str(place[0]), limit=limit
-        )
-    kept, following = cut_page(rows, limit, mark, lambda row: [row.id])
+        rows = await service.list_subscriptions(session, call.workspace_id, selection)
+    kept, following = selection.cut(rows)
     return Page(data=[_describe_row(row) for row in kept], next_cursor=following)
 
 
@@ -154,21 +152,14 @@ async def delete_subscription(call: CallIn, subscription_id: IdIn) -> None:
 
 @router.get("/{subscription_id}/deliveries", _READ, errors=[SubscriptionNotFoundError])
 async def list_deliveries(
-    call: CallIn,
-    subscription_id: IdIn,
-    status: StatusIn = None,
-    limit: LimitIn = LIMIT_DEFAULT,
-    cursor: CursorIn = None,
+    call: CallIn, subscription_id: IdIn, asked: Annotated[Asked, make_asked(DELIVERIES)], status: StatusIn = None
 ) -> Page[DeliveryAnswer]:
     """What was sent, is about to be, or became a dead letter; the newest first."""
     checked = parse_id(subscription_id, "sub")
-    mark = mark_list("deliveries", checked, status)
-    place = read_cursor(cursor, mark, [str])
+    selection = DELIVERIES.read(asked, checked, status)
     async with call.report() as session:
-        rows = await service.list_deliveries(
-            session, call.workspace_id, checked, status=status, before=None if place is None else str(place[0]), limit=limit
-        )
-    kept, following = cut_page(rows, limit, mark, lambda row: [row.id])
+        rows = await service.list_deliveries(session, call.workspace_id, checked, selection, status=status)
+    kept, following = selection.cut(rows)
     return Page(data=[_describe_delivery(row) for row in kept], next_cursor=following)
 
 

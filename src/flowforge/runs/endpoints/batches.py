@@ -3,11 +3,11 @@
 from flowforge.audit.service import record
 from flowforge.kit.ids import parse_id
 from flowforge.kit.values import JsonObject
-from flowforge.runs.batch_work import get_batch, stop_batch
-from flowforge.runs.batches import Batch, describe_batch
-from flowforge.runs.errors import BatchEndedError, BatchNotFoundError
-from flowforge.runs.schemas import BatchAnswer
 from flowforge.runs.sight import OPERATE, READ
+from flowforge.web.batches.answering import BatchAnswer
+from flowforge.web.batches.errors import BatchEndedError, BatchNotFoundError
+from flowforge.web.batches.types import Batch, describe_batch
+from flowforge.web.batches.working import get_batch, stop_batch
 from flowforge.web.callers import SIGNED_IN
 from flowforge.web.calls import Call, CallIn
 from flowforge.web.routing import Router

@@ -12,24 +12,26 @@ from flowforge.runs.schemas import GroupAnswer, RunRow
 from flowforge.runs.sight import READ, find_sight
 from flowforge.runs.views import describe_row
 from flowforge.web.calls import CallIn
-from flowforge.web.lists import LIMIT_DEFAULT, Page, read_sort
-from flowforge.web.queries import CursorIn, LimitIn, SortIn, WhereIn
+from flowforge.web.lists import Asked, Page, read_sort
+from flowforge.web.queries import Fields, make_asked
 from flowforge.web.routing import Router
 
 router = Router("runs", "/runs")
 
-_KNOWN = ", ".join(f"`{field}` ({' '.join(ops)})" for field, ops in FILTERS.items())
+_RUNS = Fields(FILTERS, {"started_at": None}, "-started_at")
+_GROUPS = Fields(FILTERS)
 
 
-@router.get("", READ, response_model=Page[RunRow], description=f"Runs, the newest first. Filters: {_KNOWN}.")
-async def list_runs(
-    call: CallIn, limit: LimitIn = LIMIT_DEFAULT, cursor: CursorIn = None, where: WhereIn = None, sort: SortIn = None
-) -> JsonObject:
-    _, is_descending = read_sort(sort, ("started_at",), "-started_at")
-    criteria = read_criteria(where)
+@router.get("", READ, response_model=Page[RunRow])
+async def list_runs(call: CallIn, asked: Annotated[Asked, make_asked(_RUNS)]) -> JsonObject:
+    """Runs, the newest first."""
+    _, is_descending = read_sort(asked.sort, tuple(_RUNS.sorts), _RUNS.default)
+    criteria = read_criteria(asked.where)
     async with call.report() as session:
         seen = (*criteria, *await find_sight(session, call))
-        page = await list_page(session, call.workspace_id, seen, limit=limit, cursor=cursor, is_rising=not is_descending)
+        page = await list_page(
+            session, call.workspace_id, seen, limit=asked.limit, cursor=asked.cursor, is_rising=not is_descending
+        )
     return {"data": [describe_row(header) for header in page.items], "next_cursor": page.cursor}
 
 
@@ -37,15 +39,13 @@ async def list_runs(
 async def list_run_groups(
     call: CallIn,
     by: Annotated[GroupedBy, Query(description="What they have in common; `error_key` is the failed step and its error's code.")],
-    limit: LimitIn = LIMIT_DEFAULT,
-    cursor: CursorIn = None,
-    where: WhereIn = None,
+    asked: Annotated[Asked, make_asked(_GROUPS)],
 ) -> JsonObject:
     """How many runs there are of each kind, the most frequent first."""
-    criteria = read_criteria(where)
+    criteria = read_criteria(asked.where)
     async with call.report() as session:
         seen = (*criteria, *await find_sight(session, call))
-        page = await list_groups(session, call.workspace_id, seen, by, limit=limit, cursor=cursor)
+        page = await list_groups(session, call.workspace_id, seen, by, limit=asked.limit, cursor=asked.cursor)
     groups: list[JsonValue] = [
         {"key": group.key, "count": group.count, "last_started_at": format_timestamp_ms(group.last_started_at_ms)}
         for group in page.items

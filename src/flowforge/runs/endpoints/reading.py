@@ -8,31 +8,31 @@ from typing import Annotated, Final
 from fastapi import Query, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from flowforge.kit.signing import SigningKeys
 from flowforge.kit.values import JsonObject
+from flowforge.runs.changing import make_etag
 from flowforge.runs.diagnosing import diagnose_run
 from flowforge.runs.effects import read_effects
 from flowforge.runs.errors import RunNotFoundError
 from flowforge.runs.estimating import estimate_end_ms
-from flowforge.runs.events import describe_wait
 from flowforge.runs.export import export_run
-from flowforge.runs.opening import OpenedRun, load_history, open_run
+from flowforge.runs.opened import OpenedRun
+from flowforge.runs.opening import load_history, open_run
 from flowforge.runs.ports import RunGround
 from flowforge.runs.relatives import list_relatives
-from flowforge.runs.resuming import RESUME_PATH, make_token
 from flowforge.runs.schemas import DiagnosisAnswer, EffectAnswer, LogAnswer, RelativeAnswer, RunAnswer, WhyAnswer
 from flowforge.runs.service import list_log_page
-from flowforge.runs.sight import OPERATE, get_seen_run
-from flowforge.runs.start_request import read_wait
+from flowforge.runs.sight import get_seen_run
 from flowforge.runs.starting import Runner, RunReader
-from flowforge.runs.types import RunHeader, WaitingFor
 from flowforge.runs.views import describe_effect, describe_log, describe_run
+from flowforge.runs.wait_links import describe_waits_for
 from flowforge.web.answers import make_json
 from flowforge.web.callers import SIGNED_IN
 from flowforge.web.calls import Call, CallIn
+from flowforge.web.conditions import quote_etag
 from flowforge.web.lists import LIMIT_DEFAULT, Page, cut_page, mark_list, read_cursor
 from flowforge.web.queries import CursorIn, LimitIn
 from flowforge.web.routing import Router
+from flowforge.web.waiting import read_wait
 
 router = Router("runs", "/runs")
 
@@ -59,6 +59,7 @@ async def open_seen(call: Call, run_id: str) -> AsyncGenerator[tuple[AsyncSessio
 async def get_run(
     call: CallIn,
     run_id: str,
+    response: Response,
     wait: Annotated[str | None, Query(max_length=100, description=_WAIT, examples=["30s"])] = None,
 ) -> JsonObject:
     """A run: where it stands, what it waits for, its input and output."""
@@ -79,20 +80,10 @@ async def get_run(
             reader.load_blob,
             status=opened.status,
             estimated_end_ms=estimated_end_ms,
+            describe_wait=describe_waits_for(call, opened.header),
         )
     )
-    if call.caller.rights.allow(OPERATE) and not opened.run.history.finished:
-        described["waiting_for"] = [_add_link(call, opened.header, wait) for wait in opened.run.history.list_waits()]
-    return described
-
-
-def _add_link(call: Call, header: RunHeader, wait: WaitingFor) -> JsonObject:
-    """A wait; one for a signal with the link that lets anybody send it, for who may send it anyway."""
-    described = describe_wait(wait)
-    if wait.kind != "signal":
-        return described
-    url = f"{call.parts.settings.public_url or ''}{RESUME_PATH}{make_token(call.port(SigningKeys), header, wait)}"
-    described["ref"] = {"step": wait.step, **wait.ref, "resume_url": url}
+    response.headers["etag"] = quote_etag(make_etag(opened.header))
     return described
 
 

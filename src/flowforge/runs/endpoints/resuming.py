@@ -15,12 +15,12 @@ from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.runs.endpoints.signals import make_signal
 from flowforge.runs.errors import ResumeTokenError
 from flowforge.runs.history import read_history
-from flowforge.runs.resume_page import PAGE_POLICY, make_question, make_thanks
-from flowforge.runs.resuming import ResumeToken, read_token
+from flowforge.runs.resume_page import PAGE_POLICY, make_question, make_refusal, make_thanks
+from flowforge.runs.resuming import ResumeToken, make_token, read_signal, read_token
 from flowforge.runs.schemas import ResumeBody, ResumedAnswer, SignalBody
 from flowforge.runs.service import find_run, read_journal
 from flowforge.runs.starting import Runner
-from flowforge.runs.types import RunHeader
+from flowforge.runs.types import RunHeader, WaitingFor
 from flowforge.web.answers import make_json
 from flowforge.web.bodies import check_content_type, read_json
 from flowforge.web.callers import OPEN
@@ -30,7 +30,7 @@ from flowforge.web.routing import Router
 
 router = Router("resume", "/resume", is_root=True)
 
-_NOBODY: Final = ResumeToken("ws_" + "0" * 26, "run_" + "0" * 26, "", "", None, None)
+_NOBODY: Final = ResumeToken("ws_" + "0" * 26, "run_" + "0" * 26)
 _FORM: Final = "application/x-www-form-urlencoded"
 _BY: Final = "link"
 
@@ -38,8 +38,16 @@ _BY: Final = "link"
 @router.get("/{token}", OPEN, errors=[ResumeTokenError], response_class=HTMLResponse)
 async def show_resume_page(call: CallIn, token: str, request: Request) -> Response:
     """A page with a button. It changes nothing: programs that look at mails open links."""
-    found, header = await _find_wait(call, token, request)
-    return _make_page(make_question(header.workflow, found.step, found.signal), 200)
+    try:
+        found, header = await _find_wait(call, token, request)
+    except ResumeTokenError:
+        if not _is_of_browser(request):
+            raise
+        return _make_page(make_refusal(), 404)
+    wait = read_signal(found)
+    # The button means the wait that the page tells of, also where the link means any that the run has.
+    action = make_token(call.port(SigningKeys), header, found)
+    return _make_page(make_question(header.workflow, wait.step, wait.signal, action), 200)
 
 
 @router.post(
@@ -55,18 +63,19 @@ async def show_resume_page(call: CallIn, token: str, request: Request) -> Respon
 async def resume(call: CallIn, token: str, request: Request) -> Response:
     """Send the signal that the link is for. `payload` is what the waiting step gives."""
     found, header = await _find_wait(call, token, request)
-    body = SignalBody(name=found.signal, key=found.key, payload=await _read_payload(call, request))
-    mail = NewMail(header.no, "signal", encode(make_signal(body)), _BY, f"resume:{found.step}"[:400])
+    wait = read_signal(found)
+    body = SignalBody(name=wait.signal, key=wait.key, payload=await _read_payload(call, request))
+    mail = NewMail(header.no, "signal", encode(make_signal(body)), _BY, f"resume:{wait.step}"[:400])
     verdict = await call.port(Runner).deliver(mail)
     if verdict in {Delivery.FINISHED, Delivery.UNKNOWN}:
         _refuse()
-    if "text/html" in request.headers.get("accept", ""):
+    if _is_of_browser(request):
         return _make_page(make_thanks(header.workflow), 202)
     answer: JsonObject = {"run_id": header.id, "status": header.status, "duplicate": verdict is Delivery.DUPLICATE}
     return make_json(answer, 202)
 
 
-async def _find_wait(call: Call, text: str, request: Request) -> tuple[ResumeToken, RunHeader]:
+async def _find_wait(call: Call, text: str, request: Request) -> tuple[WaitingFor, RunHeader]:
     """The wait that the link is for. Whatever is wrong with the link, the answer is the same, and the database is asked once before it."""
     is_spelled_out = b"%" not in request.scope.get("raw_path", b"")
     token = read_token(call.port(SigningKeys), text, call.now_ms) if is_spelled_out else None
@@ -76,9 +85,10 @@ async def _find_wait(call: Call, text: str, request: Request) -> tuple[ResumeTok
         if token is None or header is None or not header.is_open:
             _refuse()
         history = read_history(await read_journal(session, header))
-    if history.finished is not None or not any(token.is_for(wait) for wait in history.list_waits()):
+    wait = None if history.finished is not None else token.choose(history.list_waits())
+    if wait is None:
         _refuse()
-    return token, header
+    return wait, header
 
 
 async def _read_payload(call: Call, request: Request) -> JsonValue:
@@ -97,6 +107,10 @@ async def _read_payload(call: Call, request: Request) -> JsonValue:
 
 def _make_page(page: str, status: int) -> Response:
     return HTMLResponse(page, status, {"content-security-policy": PAGE_POLICY})
+
+
+def _is_of_browser(request: Request) -> bool:
+    return "text/html" in request.headers.get("accept", "")
 
 
 def _refuse() -> NoReturn:

@@ -1,12 +1,14 @@
 """Steering a run and its steps."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, cast
 
 from fastapi import Body as BodyOf
 from fastapi import Response
 
 from flowforge.audit.service import record
+from flowforge.files.service import check_files
 from flowforge.kit.values import JsonObject
+from flowforge.runs.changing import change_run, describe_changeable, make_etag
 from flowforge.runs.endpoints.steps import IterationIn
 from flowforge.runs.errors import (
     DefinitionMissingError,
@@ -17,10 +19,11 @@ from flowforge.runs.errors import (
     StepNotFoundError,
     StepStateError,
 )
-from flowforge.runs.opening import OpenedRun, open_run
+from flowforge.runs.opened import OpenedRun
+from flowforge.runs.opening import open_run
 from flowforge.runs.ports import RunGround
 from flowforge.runs.repository import delete_run as drop_run
-from flowforge.runs.schemas import CancelBody, OutputBody, ResolveBody, SentAnswer
+from flowforge.runs.schemas import CancelBody, ChangeRunBody, OutputBody, ResolveBody, RunRow, SentAnswer
 from flowforge.runs.sight import CANCEL, DELETE, OPERATE, get_run_for
 from flowforge.runs.starting import RunReader
 from flowforge.runs.steering import (
@@ -35,7 +38,11 @@ from flowforge.runs.steering import (
 )
 from flowforge.runs.telling import Word, tell_run
 from flowforge.runs.types import RunHeader
+from flowforge.runs.views import describe_row
 from flowforge.web.calls import Call, CallIn
+from flowforge.web.conditions import quote_etag
+from flowforge.web.errors import HeaderInvalidError, PreconditionFailedError
+from flowforge.web.headers import IfMatchIn
 from flowforge.web.routing import Router
 
 router = Router("runs", "/runs")
@@ -81,9 +88,33 @@ async def correct_input(
 ) -> JsonObject:
     """Correct the input of an open run. What is evaluated later sees it; the journal keeps both."""
     opened = await _open(call, run_id)
+    async with call.read() as session:
+        await check_files(session, call.workspace_id, patch)
     corrected = check_correction(opened.run, merge_patch(opened.run.history.input, patch))
     await tell_run(call, opened.header, [Word("edit", {"input": corrected}, {"fields": [*sorted(patch)]})])
     return _confirm(opened.header, "edit")
+
+
+@router.patch(
+    "/{run_id}",
+    OPERATE,
+    errors=[*_RUN_ERRORS, PreconditionFailedError, HeaderInvalidError],
+    response_model=RunRow,
+)
+async def change(call: CallIn, run_id: str, body: ChangeRunBody, response: Response, *, if_match: IfMatchIn = None) -> JsonObject:
+    """Change labels, subject or priority of a run (JSON Merge Patch).
+
+    Lists find it by them at once. Of a run that has ended labels and subject can still be changed. What it has begun keeps its priority.
+    """
+    patch = cast("JsonObject", body.model_dump(exclude_unset=True))
+    async with call.change() as session:
+        found = await get_run_for(session, call, run_id, OPERATE)
+        before, after = await change_run(session, found, patch, if_match=if_match)
+        if before != after:
+            noted = describe_changeable(before), describe_changeable(after)
+            await record(session, call, "run.updated", "run", after.id, before=noted[0], after=noted[1])
+    response.headers["etag"] = quote_etag(make_etag(after))
+    return describe_row(after)
 
 
 @router.delete("/{run_id}", DELETE, status=204, errors=[RunNotFoundError, RunOpenError])

@@ -10,7 +10,7 @@ from fastapi import Depends, Query
 from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.runs.endpoints.reading import open_seen
 from flowforge.runs.errors import RunNotFoundError, StepNotFoundError
-from flowforge.runs.opening import OpenedRun
+from flowforge.runs.opened import OpenedRun
 from flowforge.runs.schemas import StepsPage, StepStatus, WholeStepAnswer
 from flowforge.runs.starting import RunReader
 from flowforge.runs.step_inputs import find_inputs

@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from flowforge.kit.limits import SizeBytes
 from flowforge.operations import IS_URL, MAY_SECRET, FileInput, StrictModel
+from flowforge.steps.durations import bound_duration
 from flowforge.steps.http.fields import Fields, Scalar, refuse_header, write_scalar
 from flowforge.steps.http.multipart import Part
 from flowforge.steps.http.paging_models import Paging
@@ -108,12 +109,24 @@ class RequestParameters(CallParameters):
     paging: Paging | None = Field(
         default=None, description="Fetches a list page by page and joins its items; with GET or POST, and answers in JSON."
     )
+    cache: Annotated[str, bound_duration(1_000, 86_400_000)] | None = Field(
+        default=None,
+        description="For so long (1s to 1d) an equal request of the workspace gets this answer without being sent; with GET and HEAD.",
+    )
 
     @model_validator(mode="after")
     def _check_one_body(self) -> "RequestParameters":
         given = self.model_fields_set & _BODIES
         if len(given) > 1:
             raise ValueError("give at most one of json, form, text, base64, file and multipart")
+        return self
+
+    @model_validator(mode="after")
+    def _check_cache(self) -> "RequestParameters":
+        if self.cache is not None and self.method not in {"GET", "HEAD"}:
+            raise ValueError("cache works with GET and HEAD")
+        if self.cache is not None and self.response == "file":
+            raise ValueError("cache keeps no files: leave out response: file")
         return self
 
     @model_validator(mode="after")

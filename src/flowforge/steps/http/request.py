@@ -1,8 +1,10 @@
 """`http.request`."""
 
+from datetime import timedelta
 from typing import Final
 
-from flowforge.operations import Example, Nature, OperationContext, operation
+from flowforge.kit.units import parse_duration
+from flowforge.operations import Cache, Example, Nature, OperationContext, operation
 from flowforge.steps.http.answers import is_expected, read_body, refuse_status
 from flowforge.steps.http.bodies import BODY_ERRORS, build_body
 from flowforge.steps.http.paging import PAGING_ERRORS, Pager
@@ -14,6 +16,10 @@ from flowforge.steps.http.sending import CALL_ERRORS, Call, Caller, find_host
 _NOT_MODIFIED: Final = 304
 
 
+def read_cache_time(parameters: RequestParameters) -> timedelta | None:
+    return None if parameters.cache is None else timedelta(milliseconds=parse_duration(parameters.cache))
+
+
 @operation(
     "http.request",
     title="HTTP request",
@@ -22,6 +28,7 @@ _NOT_MODIFIED: Final = 304
     nature=Nature.EFFECT,
     errors=(*CALL_ERRORS, *BODY_ERRORS, *PAGING_ERRORS),
     target=find_host,
+    cache=Cache(read_cache_time, only_reads=True),
     examples=(
         Example(
             "Read an order",
@@ -107,7 +114,8 @@ async def request(parameters: RequestParameters, context: OperationContext) -> R
     and if one page fails, the next attempt begins with the first. With `if_changed` an unchanged answer (304) is no error: give the
     `headers.etag` or `headers['last-modified']` of the last time, and look at `is_changed`. With `auth.oauth2` the token is kept until it
     expires, and fetched anew once if the server does not take it; a secret that is bound to hosts can be used with it only where both
-    URLs have the same host.
+    URLs have the same host. With `cache` equal requests of the workspace share one answer for that long: the same URL, headers,
+    credentials and all else.
     """
     content_type, body = await build_body(parameters, context)
     headers = {} if content_type is None else {"Content-Type": content_type}

@@ -7,7 +7,7 @@ from typing import Final, cast
 from flowforge.kit.border import digest_value
 from flowforge.kit.sandbox.errors import HostFault
 from flowforge.kit.values import JsonObject, JsonValue
-from flowforge.operations import AttemptContext, AttemptError, OperationContext
+from flowforge.operations import AttemptContext, AttemptError, FatalError, OperationContext
 from flowforge.operations.calling import run_effect, validate_parameters
 from flowforge.steps.http.request import request
 
@@ -30,6 +30,11 @@ class HttpCalls:
         Raises:
             HostFault: with the code that http.request gives; its cause is the operation's error.
         """
+        if "cache" in options:
+            fault = FatalError(
+                "`cache` is for a step of http.request; a script can keep what it read.", code="invalid_parameters"
+            )
+            raise HostFault(fault.code, fault.message, fault)
         given: JsonObject = {"expect": _EVERY_STATUS, **options, "method": method.upper(), "url": url}
         try:
             answer = await run_effect(request, validate_parameters(request, given), self._derive(given), self.context.limits)

@@ -6,23 +6,26 @@ from typing import Annotated, Final
 from fastapi import Header, Response
 
 from flowforge.audit.service import record
+from flowforge.files.service import check_files
 from flowforge.kit.border import digest_value
 from flowforge.kit.errors import Detail
 from flowforge.kit.ids import parse_id
-from flowforge.kit.values import JsonObject, JsonValue
+from flowforge.kit.values import JsonObject
 from flowforge.language.times import format_timestamp_ms
 from flowforge.operations.registry import Registry
 from flowforge.runs.once import IdempotencyMismatchError, Once
 from flowforge.triggers import event_rows
 from flowforge.triggers.attaching import pause
+from flowforge.triggers.by_hand import make_data
 from flowforge.triggers.checking import check_deeply, check_trigger
 from flowforge.triggers.endpoints.triggers import TriggerIn
 from flowforge.triggers.errors import ChoiceError, EventNotFoundError, TriggerInvalidError, TriggerNotFoundError, TriggerOffError
 from flowforge.triggers.firing import Firing, Occurrence
-from flowforge.triggers.form_trigger import FormInvalidError, make_form_data
-from flowforge.triggers.holding import run_held
+from flowforge.triggers.form_trigger import FormInvalidError
+from flowforge.triggers.holding import make_events_run
+from flowforge.triggers.lists import REQUESTS
 from flowforge.triggers.reading import get_row, read_figures, read_held, read_trigger
-from flowforge.triggers.recording import REQUESTS_KEPT, Recorder
+from flowforge.triggers.recording import Recorder
 from flowforge.triggers.registry import get_kind
 from flowforge.triggers.rights import require_for
 from flowforge.triggers.schemas import (
@@ -35,7 +38,7 @@ from flowforge.triggers.schemas import (
     FiredAnswer,
     HeldAnswer,
     PauseBody,
-    RequestsAnswer,
+    RequestAnswer,
     TestAnswer,
     TriggerAnswer,
     TriggerTest,
@@ -43,10 +46,13 @@ from flowforge.triggers.schemas import (
 )
 from flowforge.triggers.types import Paused, Trigger
 from flowforge.triggers.views import describe_for_audit, show_figures, show_request, show_trigger
+from flowforge.web.batches.answering import GOES_ON, WAIT_DEFAULT, WaitIn, answer_batch
+from flowforge.web.batches.rows import insert_batch
 from flowforge.web.calls import Call, CallIn
-from flowforge.web.lists import LIMIT_DEFAULT, Page, cut_page, mark_list, read_cursor
-from flowforge.web.queries import CursorIn, LimitIn
+from flowforge.web.lists import LIMIT_DEFAULT, Asked, Page, cut_page, mark_list, read_cursor
+from flowforge.web.queries import CursorIn, LimitIn, make_asked
 from flowforge.web.routing import Router
+from flowforge.web.waiting import read_wait
 
 operating: Final = Router("triggers", "/triggers")
 KeyIn = Annotated[
@@ -59,7 +65,6 @@ KeyIn = Annotated[
         description="The same key gives the same run for 24 hours.",
     ),
 ]
-_RUN_MAX: Final = 1_000
 
 
 @operating.post("/test", "trigger:manage", summary="Look at the parameters of a trigger")
@@ -145,34 +150,19 @@ async def fire_trigger(
         once = Once("fire", trigger.id, idempotency_key, digest_value(payload))
     occurrence = Occurrence(
         trigger,
-        make_data(trigger, payload, call),
+        make_data(trigger, payload, actor=call.actor, address=call.caller.address),
         call.now_ms,
         once=once,
         is_forced=True,
         remote_address=call.caller.address,
     )
     async with call.change() as session:
+        await check_files(session, call.workspace_id, payload, "payload")
         await record(session, call, "trigger.fired", "trigger", trigger.id)
     fired = await call.port(Firing).fire(occurrence)
     if fired.is_duplicate:
         response.headers["idempotency-replayed"] = "true"
     return FiredAnswer(run_id=fired.run_id, status=fired.status, duplicate=fired.is_duplicate)
-
-
-def make_data(trigger: Trigger, payload: JsonValue, call: Call) -> JsonObject:
-    """What `trigger` holds when a person fires it: the payload is a webhook's body, a form's values, or has the kind's fields.
-
-    Raises:
-        FormInvalidError: the form does not take the values.
-    """
-    holds = get_kind(trigger.kind).definition.holds
-    empty: JsonObject = dict.fromkeys(holds)
-    if trigger.kind == "webhook":
-        return empty | {"body": payload, "headers": {}, "query": {}, "method": "POST", "remote_address": call.caller.address}
-    if trigger.kind == "form":
-        return make_form_data(trigger.config, payload, call.actor)
-    given = payload if isinstance(payload, dict) else {}
-    return empty | {name: value for name, value in given.items() if name in holds}
 
 
 @operating.get("/{trigger_id}/stats", "trigger:read", errors=[TriggerNotFoundError], summary="How often a trigger was called")
@@ -185,13 +175,17 @@ async def get_figures(call: CallIn, trigger_id: TriggerIn) -> FiguresAnswer:
 
 
 @operating.get("/{trigger_id}/requests", "trigger:read", errors=[TriggerNotFoundError], summary="The last requests of a trigger")
-async def list_requests(call: CallIn, trigger_id: TriggerIn) -> RequestsAnswer:
-    """The newest first; those that were refused too."""
+async def list_requests(
+    call: CallIn, trigger_id: TriggerIn, asked: Annotated[Asked, make_asked(REQUESTS)]
+) -> Page[RequestAnswer]:
+    """The newest first, 100 at most; those that were refused too."""
+    selection = REQUESTS.read(asked, trigger_id)
     await call.port(Recorder).run_once()
     await _find(call, trigger_id, "trigger:read")
     async with call.read() as session:
-        rows = await event_rows.list_requests(session, call.workspace_id, trigger_id, REQUESTS_KEPT)
-    return RequestsAnswer(data=[show_request(row) for row in rows])
+        rows = await event_rows.list_requests(session, call.workspace_id, trigger_id, selection)
+    kept, following = selection.cut(rows)
+    return Page(data=[show_request(row) for row in kept], next_cursor=following)
 
 
 @operating.get("/{trigger_id}/events", "trigger:read", errors=[TriggerNotFoundError], summary="The events that a trigger holds")
@@ -217,22 +211,22 @@ async def list_events(
     "/{trigger_id}/events/run",
     "trigger:operate",
     errors=[TriggerNotFoundError, EventNotFoundError, TriggerOffError],
+    response_model=EventsRunAnswer,
+    answers=GOES_ON,
     summary="Run held events",
 )
-async def run_events(call: CallIn, trigger_id: TriggerIn, body: ChosenEvents) -> EventsRunAnswer:
-    """Each becomes a run, the oldest first, at most 1,000 a call; those that cannot start stay held, and the answer says why."""
+async def run_events(call: CallIn, trigger_id: TriggerIn, body: ChosenEvents, wait: WaitIn = WAIT_DEFAULT) -> Response:
+    """Each becomes a run, the oldest first; those that cannot start stay held, and the answer says why."""
+    wait_ms = read_wait(wait)
     ids = _read_choice(body)
     trigger = await _find(call, trigger_id, "trigger:operate")
     async with call.change() as session:
-        rows = await event_rows.list_held(session, call.workspace_id, trigger_id, ids=ids, limit=_RUN_MAX)
-        events = [read_held(row) for row in rows[:_RUN_MAX]]
-        _require_all(ids, [event.id for event in events])
-        noted: JsonObject = {"events": len(events)}
-        await record(session, call, "trigger.events_run", "trigger", trigger.id, after=noted)
-    failed = await run_held(call.port(Firing), call.parts.database.write, trigger, events)
-    async with call.read() as session:
-        left = await event_rows.count_held(session, call.workspace_id, trigger_id)
-    return EventsRunAnswer(run=len(events) - len(failed), failed=failed, left=left)
+        found = await event_rows.list_held_ids(session, call.workspace_id, trigger_id, ids)
+        _require_all(ids, found)
+        batch = make_events_run(call, trigger, found)
+        await insert_batch(session, batch)
+        await record(session, call, "trigger.events_run", "trigger", trigger.id, after={"events": len(found), "batch": batch.id})
+    return await answer_batch(call, batch, wait_ms)
 
 
 @operating.post(

@@ -1,9 +1,8 @@
 """Triggers: kinds, lists, single ones, and those that are attached by the API."""
 
-from collections.abc import Sequence
 from typing import Annotated, Final
 
-from fastapi import Path
+from fastapi import Path, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from flowforge.audit.service import record
@@ -19,18 +18,17 @@ from flowforge.triggers.errors import (
     TriggerInvalidError,
     TriggerNotFoundError,
 )
-from flowforge.triggers.models import TriggerRow
+from flowforge.triggers.lists import KINDS_FORM, TRIGGERS
 from flowforge.triggers.reading import get_row, read_figures, read_trigger
 from flowforge.triggers.recording import Recorder
 from flowforge.triggers.registry import KINDS, get_kind
-from flowforge.triggers.repository import TriggerFilter
 from flowforge.triggers.rights import list_visible_workflows, require_for
-from flowforge.triggers.schemas import KindAnswer, KindsAnswer, NewTrigger, TriggerAnswer, TriggerPatch
+from flowforge.triggers.schemas import KindAnswer, NewTrigger, TriggerAnswer, TriggerPatch
 from flowforge.triggers.types import Figures, Trigger
 from flowforge.triggers.views import describe_for_audit, show_trigger
 from flowforge.web.calls import Call, CallIn
-from flowforge.web.lists import LIMIT_DEFAULT, Page, cut_page, mark_list, read_cursor, read_where
-from flowforge.web.queries import CursorIn, LimitIn, WhereIn
+from flowforge.web.lists import Asked, Page
+from flowforge.web.queries import make_asked
 from flowforge.web.routing import Router
 from flowforge.workflows.errors import WorkflowNotFoundError
 from flowforge.workflows.service import get_workflow
@@ -38,13 +36,13 @@ from flowforge.workflows.subjects import read_subject
 
 triggers: Final = Router("triggers", "/triggers")
 TriggerIn = Annotated[str, Path(max_length=64, description="The trigger's id.", examples=["trg_01jz5c2q8hm7k3v9x4e6t0w1yb"])]
-_WHERE: Final = {"workflow_id": ("eq", "in"), "uses": ("eq", "in"), "source": ("eq",), "id": ("in",)}
 _FRESH: Final = Figures(0, 0, 0, None)
 
 
 @triggers.get("/types", "trigger:read", summary="The kinds of triggers")
-async def list_kinds() -> KindsAnswer:
-    return KindsAnswer(data=[KindAnswer.model_validate(kind.describe()) for kind in KINDS.values()])
+async def list_kinds(asked: Annotated[Asked, make_asked(KINDS_FORM)]) -> Page[KindAnswer]:
+    kept, following = KINDS_FORM.page(list(KINDS.values()), asked)
+    return Page(data=[KindAnswer.model_validate(kind.describe()) for kind in kept], next_cursor=following)
 
 
 @triggers.get("/types/{name}", "trigger:read", errors=[KindNotFoundError], summary="A kind of trigger")
@@ -53,29 +51,13 @@ async def get_one_kind(name: Annotated[str, Path(max_length=40, examples=["webho
 
 
 @triggers.get("", "trigger:read", summary="Triggers")
-async def list_triggers(
-    call: CallIn, limit: LimitIn = LIMIT_DEFAULT, cursor: CursorIn = None, where: WhereIn = None
-) -> Page[TriggerAnswer]:
+async def list_triggers(call: CallIn, asked: Annotated[Asked, make_asked(TRIGGERS)]) -> Page[TriggerAnswer]:
     """In the order in which they were made."""
-    conditions = read_where(where, _WHERE)
-    mark = mark_list("triggers", call.workspace_id, *(where or []))
-    place = read_cursor(cursor, mark, [str])
-    chosen = {condition.field: condition.values for condition in conditions}
+    selection = TRIGGERS.read(asked, call.workspace_id)
     async with call.report() as session:
         visible = await list_visible_workflows(session, call, "trigger:read")
-        wanted = chosen.get("workflow_id", ())
-        allowed = wanted if visible is None else [found for found in (wanted or visible) if found in visible]
-        wanted_rows = TriggerFilter(
-            workflow_ids=allowed,
-            kinds=chosen.get("uses", ()),
-            sources=chosen.get("source", ()),
-            ids=chosen.get("id", ()),
-            after_id=str(place[0]) if place else "",
-            limit=limit,
-        )
-        is_empty = visible is not None and not allowed
-        rows: Sequence[TriggerRow] = [] if is_empty else await repository.list_triggers(session, call.workspace_id, wanted_rows)
-    kept, following = cut_page(rows, limit, mark, lambda row: [row.id])
+        rows = await repository.list_triggers(session, call.workspace_id, selection, workflow_ids=visible)
+    kept, following = selection.cut(rows)
     url = call.parts.settings.public_url
     return Page(data=[show_trigger(read_trigger(row), read_figures(row), url) for row in kept], next_cursor=following)
 
@@ -96,7 +78,7 @@ async def get_trigger(call: CallIn, trigger_id: TriggerIn) -> TriggerAnswer:
     errors=[WorkflowNotFoundError, HookPathTakenError, TriggerInvalidError],
     summary="Attach a trigger to a workflow",
 )
-async def create_trigger(call: CallIn, body: NewTrigger) -> TriggerAnswer:
+async def create_trigger(call: CallIn, response: Response, body: NewTrigger) -> TriggerAnswer:
     """The workflow's document stays as it is. The trigger is live while the workflow has a published version."""
     wish = _read_wish(call, body.uses, body.with_, has_input="input" in body.model_fields_set, value=body.input)
     async with call.change() as session:
@@ -105,6 +87,7 @@ async def create_trigger(call: CallIn, body: NewTrigger) -> TriggerAnswer:
         await _require_usable(call, session, wish)
         made = await attach(session, call.actor, workflow, wish, at_ms=call.now_ms)
         await record(session, call, "trigger.created", "trigger", made.id, after=describe_for_audit(made))
+    response.headers["location"] = f"/api/v1/triggers/{made.id}"
     return show_trigger(made, _FRESH, call.parts.settings.public_url)
 
 

@@ -25,3 +25,19 @@ window.SwaggerUIBundle({
   tryItOutEnabled: true,
   requestInterceptor: addToken,
 });
+
+// Whose rights the calls have; without a session they need a key, given by Authorize.
+async function tellWho() {
+  const place = document.getElementById("who");
+  const answer = await fetch("api/v1/me", { credentials: "same-origin" });
+  if (answer.ok) {
+    place.textContent = `You call it as ${(await answer.json()).email}.`;
+    return;
+  }
+  const link = document.createElement("a");
+  link.href = "sign-in?next=/docs";
+  link.textContent = "Sign in";
+  place.append("You are not signed in. ", link, ", or give an API key by Authorize.");
+}
+
+tellWho();

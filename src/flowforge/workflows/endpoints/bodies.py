@@ -4,7 +4,7 @@ from typing import Annotated, Any, Final, cast
 
 from pydantic import Field, StringConstraints, WithJsonSchema, model_validator
 
-from flowforge.web.bodies import Answer, Body, JsonField, Prose, Title
+from flowforge.web.bodies import Answer, Body, JsonField, Prose, Title, show
 from flowforge.web.documenting import ErrorDetail
 from flowforge.workflows.errors import ReadOnlyFieldError
 
@@ -51,6 +51,8 @@ def refuse_read_only(value: Any, names: frozenset[str]) -> Any:
 class DocumentBody(Body):
     """A workflow document: `document` or `yaml`, exactly one of both."""
 
+    model_config = show({"yaml": _EXAMPLE})
+
     document: Document | None = None
     yaml: Yaml | None = None
 
@@ -67,6 +69,8 @@ class CreateWorkflowBody(DocumentBody):
 
 class ChangeWorkflowBody(Body):
     """A JSON Merge Patch: what is left out stays."""
+
+    model_config = show({"active": True, "category": "Orders", "labels": {"team": "sales"}})
 
     title: Title = Field(default="", description="Wins over that of the document, now and later.")
     category: Category | None = None

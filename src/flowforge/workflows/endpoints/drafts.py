@@ -4,8 +4,9 @@ from fastapi import Response
 
 from flowforge.kit.values import JsonObject
 from flowforge.web.calls import CallIn
-from flowforge.web.conditions import IfMatchIn, IfNoneMatchIn, quote_etag
+from flowforge.web.conditions import quote_etag
 from flowforge.web.errors import HeaderInvalidError, PreconditionFailedError, PreconditionRequiredError
+from flowforge.web.headers import IfMatchIn, IfNoneMatchIn
 from flowforge.web.routing import Router
 from flowforge.workflows.drafts import get_draft
 from flowforge.workflows.endpoints.bodies import DocumentBody, DraftAnswer, SavedDraftAnswer

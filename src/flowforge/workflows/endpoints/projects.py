@@ -12,10 +12,11 @@ from flowforge.kit.values import JsonObject
 from flowforge.language.times import format_timestamp_ms
 from flowforge.web.bodies import Answer, Body, Prose, Title
 from flowforge.web.calls import Call, CallIn
-from flowforge.web.lists import LIMIT_DEFAULT, Page, cut_page, mark_list, read_cursor
-from flowforge.web.queries import CursorIn, IncludeDeletedIn, LimitIn, SearchIn
+from flowforge.web.lists import Asked, Page
+from flowforge.web.queries import IncludeDeletedIn, make_asked
 from flowforge.web.routing import Router
 from flowforge.workflows.endpoints.bodies import refuse_read_only
+from flowforge.workflows.lists import PROJECTS
 from flowforge.workflows.projects import service
 from flowforge.workflows.projects.errors import ProjectNameTakenError, ProjectNotEmptyError, ProjectNotFoundError
 from flowforge.workflows.projects.types import Naming, Project
@@ -85,27 +86,14 @@ async def create(call: CallIn, body: CreateProjectBody, response: Response) -> P
 
 @router.get("", "project:read")
 async def list_(
-    call: CallIn,
-    *,
-    limit: LimitIn = LIMIT_DEFAULT,
-    cursor: CursorIn = None,
-    q: SearchIn = "",
-    include_deleted: IncludeDeletedIn = False,
+    call: CallIn, asked: Annotated[Asked, make_asked(PROJECTS)], *, include_deleted: IncludeDeletedIn = False
 ) -> Page[ProjectAnswer]:
     """The projects that the caller sees, by name."""
-    mark = mark_list(call.workspace_id, q, include_deleted)
-    after = read_cursor(cursor, mark, [str, str])
+    selection = PROJECTS.read(asked, call.workspace_id, include_deleted)
+    seen = call.caller.rights.list_projects("project:read")
     async with call.report() as session:
-        found = await service.list_projects(
-            session,
-            call.workspace_id,
-            ids=call.caller.rights.list_projects("project:read"),
-            search=q,
-            include_deleted=include_deleted,
-            after=after,
-            limit=limit + 1,
-        )
-    kept, next_cursor = cut_page(found, limit, mark, lambda project: [project.name, project.id])
+        found = await service.list_projects(session, call.workspace_id, selection, ids=seen, include_deleted=include_deleted)
+    kept, next_cursor = selection.cut(found)
     return Page(data=[_answer(project) for project in kept], next_cursor=next_cursor)
 
 

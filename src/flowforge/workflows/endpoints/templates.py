@@ -10,16 +10,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from flowforge.audit.service import record
 from flowforge.kit.values import JsonObject
 from flowforge.language.times import format_timestamp_ms
-from flowforge.web.bodies import Answer, Body, JsonField, Prose, Title
+from flowforge.web.bodies import Answer, Body, JsonField, Prose, Title, show
 from flowforge.web.calls import Call, CallIn
 from flowforge.web.documenting import ErrorDetail
-from flowforge.web.lists import LIMIT_DEFAULT, Page, cut_page, mark_list, read_cursor
-from flowforge.web.queries import CursorIn, IncludeDeletedIn, LimitIn, SearchIn
+from flowforge.web.lists import Asked, Page
+from flowforge.web.queries import IncludeDeletedIn, make_asked
 from flowforge.web.routing import Router
 from flowforge.workflows.documenting import write_documentation
 from flowforge.workflows.endpoints.bodies import Category, Document, refuse_read_only
 from flowforge.workflows.endpoints.looking import describe_details
 from flowforge.workflows.endpoints.projects import Name, PermanentIn
+from flowforge.workflows.lists import TEMPLATES
 from flowforge.workflows.ports import Compiler
 from flowforge.workflows.subjects import read_subject
 from flowforge.workflows.templates import service
@@ -46,6 +47,19 @@ Content = Annotated[
 
 
 class CreateTemplateBody(Body):
+    model_config = show(
+        {
+            "kind": "mail",
+            "name": "on-its-way",
+            "title": "Your order is on its way",
+            "content": {
+                "subject": "Order {{ id }}",
+                "text": "Dear {{ name }}, it is on its way.",
+                "sample": {"id": 7, "name": "Ada"},
+            },
+        }
+    )
+
     kind: Kind
     name: Name
     title: Title | None = None
@@ -72,12 +86,16 @@ class ChangeTemplateBody(Body):
 class PreviewBody(Body):
     """What is shown instead of what is stored, while it is being written."""
 
+    model_config = show({"data": {"id": 7, "name": "Ada"}})
+
     content: Content | None = None
     data: Document | None = Field(default=None, description="For a mail, instead of the template's sample.")
 
 
 class UseBody(Body):
     """What the template is filled with: `name` for a workflow, `id` and `with` for a step, `data` for a mail."""
+
+    model_config = show({"data": {"id": 7, "name": "Ada"}})
 
     name: str | None = Field(default=None, max_length=63, description="The new workflow's name.")
     id: str | None = Field(default=None, max_length=63, description="The new step's id.")
@@ -135,27 +153,16 @@ async def create(call: CallIn, body: CreateTemplateBody, response: Response) -> 
 @router.get("", "template:read")
 async def list_(
     call: CallIn,
+    asked: Annotated[Asked, make_asked(TEMPLATES)],
     *,
     kind: KindIn = None,
-    limit: LimitIn = LIMIT_DEFAULT,
-    cursor: CursorIn = None,
-    q: SearchIn = "",
     include_deleted: IncludeDeletedIn = False,
 ) -> Page[TemplateAnswer]:
     """The templates, by name."""
-    mark = mark_list(call.workspace_id, kind, q, include_deleted)
-    after = read_cursor(cursor, mark, [str, str])
+    selection = TEMPLATES.read(asked, call.workspace_id, kind, include_deleted)
     async with call.report() as session:
-        found = await service.list_templates(
-            session,
-            call.workspace_id,
-            kind=kind,
-            search=q,
-            include_deleted=include_deleted,
-            after=after,
-            limit=limit + 1,
-        )
-    kept, next_cursor = cut_page(found, limit, mark, lambda template: [template.name, template.id])
+        found = await service.list_templates(session, call.workspace_id, selection, kind=kind, include_deleted=include_deleted)
+    kept, next_cursor = selection.cut(found)
     return Page(data=[_answer(template) for template in kept], next_cursor=next_cursor)
 
 

@@ -4,23 +4,25 @@ from typing import Annotated
 
 from fastapi import Query
 from pydantic import Field
+from starlette.responses import Response
 
 from flowforge.audit.service import record
 from flowforge.kit.errors import AlreadyExistsError
+from flowforge.web.answers import make_json
+from flowforge.web.batches.answering import GOES_ON, WAIT_DEFAULT, WaitIn, answer_batch
+from flowforge.web.batches.rows import insert_batch
 from flowforge.web.bodies import Body
 from flowforge.web.calls import CallIn
 from flowforge.web.routing import Router
+from flowforge.web.waiting import read_wait
 from flowforge.workflows.errors import WorkflowNotFoundError
-from flowforge.workflows.ports import Compiler, Definitions, OnPublished
+from flowforge.workflows.ports import Compiler
+from flowforge.workflows.transfer.batching import make_import
 from flowforge.workflows.transfer.schemas import Configuration, Imported
 from flowforge.workflows.transfer.service import (
-    Import,
     ImportConflictError,
-    apply_plan,
     describe_export,
-    describe_import,
     export_configuration,
-    list_definitions,
     plan_import,
     tell_import,
 )
@@ -52,30 +54,34 @@ async def export(call: CallIn, body: ExportBody | None = None) -> Configuration:
     return configuration
 
 
-@router.post("/import", "workflow:manage", errors=[ImportConflictError, AlreadyExistsError])
+@router.post(
+    "/import",
+    "workflow:manage",
+    errors=[ImportConflictError, AlreadyExistsError],
+    response_model=Imported,
+    answers=GOES_ON,
+)
 async def import_(
-    call: CallIn, body: Configuration, *, dry_run: DryRunIn = False, skip_conflicts: SkipConflictsIn = False
-) -> Imported:
+    call: CallIn,
+    body: Configuration,
+    *,
+    dry_run: DryRunIn = False,
+    skip_conflicts: SkipConflictsIn = False,
+    wait: WaitIn = WAIT_DEFAULT,
+) -> Response:
     """Bring in what was exported: in one transaction, all of it or nothing.
 
     Tells for each item whether it is made, changed, the same already, or contradicts what is here; with `dry_run` it is only told.
     """
+    wait_ms = read_wait(wait)
     call.require("workflow:manage")
-    check = call.port(Compiler).check_source
-    async with call.read() as session:
-        plan = await plan_import(session, call.workspace_id, body, check=check, at_ms=call.now_ms)
-        told = await tell_import(session, call.workspace_id, body, plan, is_dry=dry_run)
     if dry_run:
-        return told
-    conflicts = plan.list_conflicts()
-    if conflicts and not skip_conflicts:
-        raise ImportConflictError(conflicts)
-    definitions = call.port(Definitions)
-    for digest, definition in list_definitions(plan):
-        await definitions.define(digest, definition)
+        check = call.port(Compiler).check_source
+        async with call.read() as session:
+            plan = await plan_import(session, call.workspace_id, body, check=check, at_ms=call.now_ms)
+            told = await tell_import(session, call.workspace_id, body, plan, is_dry=True)
+        return make_json(told.model_dump(mode="json"))
+    batch = make_import(call, body, skips_conflicts=skip_conflicts)
     async with call.change() as session:
-        work = Import(session, call.actor, call.workspace_id, call.now_ms, plan, call.port(OnPublished))
-        await apply_plan(work, body)
-        noted = describe_import(plan)
-        await record(session, call, "configuration.imported", "configuration", call.workspace_id, after=noted)
-    return told
+        await insert_batch(session, batch)
+    return await answer_batch(call, batch, wait_ms)

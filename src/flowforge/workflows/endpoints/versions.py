@@ -5,14 +5,16 @@ from typing import Annotated, Final
 
 from fastapi import Path, Query, Response
 
+from flowforge.audit.service import author_of
 from flowforge.kit.errors import ConflictError
 from flowforge.kit.values import JsonObject
 from flowforge.web.callers import SIGNED_IN
 from flowforge.web.calls import CallIn
-from flowforge.web.conditions import IfMatchIn, check_if_match, quote_etag
+from flowforge.web.conditions import check_if_match, quote_etag
 from flowforge.web.errors import HeaderInvalidError, PreconditionFailedError
-from flowforge.web.lists import LIMIT_DEFAULT, Page, cut_page, mark_list, read_cursor
-from flowforge.web.queries import CursorIn, LimitIn
+from flowforge.web.headers import IfMatchIn
+from flowforge.web.lists import Asked, Page
+from flowforge.web.queries import make_asked
 from flowforge.web.routing import Router
 from flowforge.workflows.comparing import compare_pair, read_pair
 from flowforge.workflows.deleting import deprecate_workflow
@@ -46,12 +48,13 @@ from flowforge.workflows.errors import (
     VersionNotFoundError,
     WorkflowNotFoundError,
 )
+from flowforge.workflows.lists import VERSIONS
 from flowforge.workflows.ports import Compiler, Definitions, OnPublished
 from flowforge.workflows.publishing import prepare_publication, publish, publish_again
 from flowforge.workflows.reading import DRAFT, export_workflow, get_version, list_versions, summarise
 from flowforge.workflows.saving import Condition, revert_to_version
 from flowforge.workflows.switching import TriggerSwitch
-from flowforge.workflows.telling import tell_change
+from flowforge.workflows.telling import tell_change, tell_published
 from flowforge.workflows.types import Published
 
 router = Router("workflows", "/workflows/{workflow}")
@@ -98,15 +101,10 @@ async def publish_draft(
             at_ms=call.now_ms,
             on_published=call.port(OnPublished),
         )
-        before = describe_settings(found)
-        await tell_change(session, call, "published", published.workflow, before=before, after=_describe_audited(published))
+        await tell_published(session, author_of(call), found, published, traceparent=call.traceparent)
     number = published.version.version
     response.headers["location"] = f"/api/v1/workflows/{published.workflow.id}/versions/{number}"
     return _answer_published(published)
-
-
-def _describe_audited(published: Published) -> JsonObject:
-    return describe_settings(published.workflow) | {"digest": published.version.digest, "note": published.version.note}
 
 
 def _answer_published(published: Published) -> PublishedAnswer:
@@ -159,15 +157,12 @@ async def revert(call: CallIn, workflow: str, body: RevertBody, response: Respon
 
 
 @router.get("/versions", SIGNED_IN, errors=[WorkflowNotFoundError])
-async def list_(call: CallIn, workflow: str, *, limit: LimitIn = LIMIT_DEFAULT, cursor: CursorIn = None) -> Page[VersionAnswer]:
+async def list_(call: CallIn, workflow: str, asked: Annotated[Asked, make_asked(VERSIONS)]) -> Page[VersionAnswer]:
     """All published versions, the newest first."""
     async with call.read() as session:
         found = await find_seen(session, call, workflow)
-        mark = mark_list(call.workspace_id, found.id)
-        place = read_cursor(cursor, mark, [int])
-        before = None if place is None else int(place[0])
-        versions = await list_versions(session, call.workspace_id, found.id, before=before, limit=limit + 1)
-    kept, next_cursor = cut_page(versions, limit, mark, lambda version: [version.version])
+        selection = VERSIONS.read(asked, call.workspace_id, found.id)
+        kept, next_cursor = selection.cut(await list_versions(session, call.workspace_id, found.id, selection))
     return Page(data=[VersionAnswer.model_validate(describe_version(version)) for version in kept], next_cursor=next_cursor)
 
 
@@ -195,8 +190,7 @@ async def publish_version(call: CallIn, workflow: str, version: NumberIn) -> Pub
         published = await publish_again(
             session, call.actor, call.workspace_id, found.id, version, at_ms=call.now_ms, switch=switch
         )
-        before = describe_settings(found)
-        await tell_change(session, call, "published", published.workflow, before=before, after=_describe_audited(published))
+        await tell_published(session, author_of(call), found, published, traceparent=call.traceparent)
     return _answer_published(published)
 
 

@@ -10,15 +10,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from flowforge.audit.service import record
 from flowforge.kit.values import JsonObject
 from flowforge.language.times import format_timestamp_ms
-from flowforge.web.bodies import Answer, Body, Prose, Title
+from flowforge.web.bodies import Answer, Body, Prose, Title, show
 from flowforge.web.calls import Call, CallIn
-from flowforge.web.lists import LIMIT_DEFAULT, Page, cut_page, mark_list, read_cursor
-from flowforge.web.queries import CursorIn, IncludeDeletedIn, LimitIn
+from flowforge.web.lists import Asked, Page
+from flowforge.web.queries import IncludeDeletedIn, make_asked
 from flowforge.web.routing import Router
 from flowforge.workflows.endpoints.bodies import ProjectId, refuse_read_only
 from flowforge.workflows.endpoints.looking import find_seen as find_workflow
 from flowforge.workflows.endpoints.projects import Name, PermanentIn
 from flowforge.workflows.errors import ContentError, WorkflowNotFoundError
+from flowforge.workflows.lists import SETS
 from flowforge.workflows.projects import sets
 from flowforge.workflows.projects.errors import ProjectNotFoundError, SetNameTakenError, SetNotFoundError
 from flowforge.workflows.projects.service import require_project
@@ -36,6 +37,8 @@ Members = Annotated[
 
 
 class CreateSetBody(Body):
+    model_config = show({"name": "month-end", "title": "Month end", "workflows": ["purchase-orders"]})
+
     name: Name
     title: Title | None = None
     description: Prose = ""
@@ -94,22 +97,14 @@ async def create(call: CallIn, body: CreateSetBody, response: Response) -> SetAn
 
 @router.get("", "project:read")
 async def list_(
-    call: CallIn, *, limit: LimitIn = LIMIT_DEFAULT, cursor: CursorIn = None, include_deleted: IncludeDeletedIn = False
+    call: CallIn, asked: Annotated[Asked, make_asked(SETS)], *, include_deleted: IncludeDeletedIn = False
 ) -> Page[SetAnswer]:
     """The sets that the caller sees, by name."""
-    mark = mark_list(call.workspace_id, include_deleted)
-    after = read_cursor(cursor, mark, [str, str])
+    selection = SETS.read(asked, call.workspace_id, include_deleted)
     projects = call.caller.rights.list_projects("project:read")
     async with call.report() as session:
-        found = await sets.list_sets(
-            session,
-            call.workspace_id,
-            project_ids=projects,
-            include_deleted=include_deleted,
-            after=after,
-            limit=limit + 1,
-        )
-    kept, next_cursor = cut_page(found, limit, mark, lambda one: [one.name, one.id])
+        found = await sets.list_sets(session, call.workspace_id, selection, project_ids=projects, include_deleted=include_deleted)
+    kept, next_cursor = selection.cut(found)
     return Page(data=[_answer(one) for one in kept], next_cursor=next_cursor)
 
 

@@ -8,10 +8,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.web.callers import SIGNED_IN
 from flowforge.web.calls import Call, CallIn
-from flowforge.web.conditions import IfMatchIn
 from flowforge.web.errors import HeaderInvalidError, PreconditionFailedError
-from flowforge.web.lists import LIMIT_DEFAULT, Page, cut_page, read_cursor, read_sort, read_where
-from flowforge.web.queries import CursorIn, IncludeDeletedIn, LimitIn, SearchIn, SortIn, WhereIn
+from flowforge.web.headers import IfMatchIn
+from flowforge.web.lists import Asked, Page
+from flowforge.web.queries import IncludeDeletedIn, make_asked
 from flowforge.web.routing import Router
 from flowforge.workflows.changing import change_workflow
 from flowforge.workflows.deleting import delete_workflow, purge_workflow, restore_workflow
@@ -35,9 +35,9 @@ from flowforge.workflows.endpoints.looking import (
     tag_revision,
 )
 from flowforge.workflows.errors import DocumentInvalidError, NameTakenError, OpenRunsError, WorkflowNotFoundError
-from flowforge.workflows.filters import ALLOWED
-from flowforge.workflows.listing import SORTS, Listing, list_page
-from flowforge.workflows.ports import OpenRuns, RecentRuns
+from flowforge.workflows.listing import list_page
+from flowforge.workflows.lists import WORKFLOWS
+from flowforge.workflows.ports import OnPurged, OpenRuns, RecentRuns
 from flowforge.workflows.projects.errors import ProjectNotFoundError
 from flowforge.workflows.projects.service import require_project
 from flowforge.workflows.rights import find_sight
@@ -82,26 +82,14 @@ async def create(
 
 @router.get("", SIGNED_IN)
 async def list_(
-    call: CallIn,
-    *,
-    limit: LimitIn = LIMIT_DEFAULT,
-    cursor: CursorIn = None,
-    where: WhereIn = None,
-    q: SearchIn = "",
-    sort: SortIn = None,
-    include_deleted: IncludeDeletedIn = False,
+    call: CallIn, asked: Annotated[Asked, make_asked(WORKFLOWS)], *, include_deleted: IncludeDeletedIn = False
 ) -> Page[WorkflowRowAnswer]:
-    """The workflows that the caller may read, and the public ones.
-
-    `where`: name, title, category, project_id, active, public, status, labels.*; `sort`: name, updated_at.
-    """
-    field, is_descending = read_sort(sort, SORTS, "name")
-    wanted = Listing(find_sight(call.caller), read_where(where, ALLOWED), q, include_deleted, field, is_descending)
-    mark = wanted.mark(call.workspace_id)
-    after = read_cursor(cursor, mark, wanted.place_kinds)
+    """The workflows that the caller may read, and the public ones."""
+    selection = WORKFLOWS.read(asked, call.workspace_id, include_deleted)
     async with call.report() as session:
-        found = await list_page(session, call.workspace_id, wanted, after=after, limit=limit + 1)
-        kept, next_cursor = cut_page(found, limit, mark, wanted.find_place)
+        kept, next_cursor = await list_page(
+            session, call.workspace_id, find_sight(call.caller), selection, include_deleted=include_deleted
+        )
         ids = [workflow.id for workflow in kept]
         recent = await call.port(RecentRuns).list_recent(session, call.workspace_id, ids, RECENT_MAX)
     rows = [_describe_row(workflow, list(recent.get(workflow.id, ()))) for workflow in kept]
@@ -199,14 +187,7 @@ async def _delete(session: AsyncSession, call: Call, found: WorkflowSummary, ope
 
 async def _purge(session: AsyncSession, call: Call, found: WorkflowSummary, open_runs: int, *, is_forced: bool) -> None:
     await purge_workflow(
-        session,
-        call.actor,
-        call.workspace_id,
-        found.id,
-        open_runs=open_runs,
-        at_ms=call.now_ms,
-        is_forced=is_forced,
-        switch=make_switch(call),
+        session, call.workspace_id, found.id, open_runs=open_runs, on_purged=call.port(OnPurged), is_forced=is_forced
     )
     await tell_change(session, call, "purged", found, before=describe_settings(found))
 

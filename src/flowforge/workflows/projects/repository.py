@@ -7,6 +7,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from flowforge.kit.ids import is_id
+from flowforge.web.selecting import Selection
 from flowforge.workflows.models import ProjectRow, WorkflowRow, WorkflowSetMemberRow, WorkflowSetRow
 from flowforge.workflows.types import NOT_DELETED_MS
 
@@ -36,48 +37,35 @@ async def find_one(
 async def list_projects(
     session: AsyncSession,
     workspace_id: str,
+    selection: Selection,
     *,
     ids: frozenset[str] | None,
-    search: str,
     include_deleted: bool,
-    after: Sequence[str | int] | None,
-    limit: int,
 ) -> Sequence[ProjectRow]:
-    """By name; of those with these ids, or of all."""
+    """Of those with these ids, or of all."""
     query = select(ProjectRow).where(ProjectRow.workspace_id == workspace_id)
     if ids is not None:
         query = query.where(ProjectRow.id.in_(sorted(ids)))
     if not include_deleted:
         query = query.where(ProjectRow.deleted_at == NOT_DELETED_MS)
-    if search:
-        text = search.lower()
-        in_name = func.lower(ProjectRow.name).contains(text, autoescape=True)
-        query = query.where(in_name | func.lower(ProjectRow.title).contains(text, autoescape=True))
-    if after is not None:
-        name, last = after
-        query = query.where((ProjectRow.name > name) | ((ProjectRow.name == name) & (ProjectRow.id > last)))
-    return (await session.scalars(query.order_by(ProjectRow.name, ProjectRow.id).limit(limit))).all()
+    return (await session.scalars(selection.narrow(query))).all()
 
 
 async def list_sets(
     session: AsyncSession,
     workspace_id: str,
+    selection: Selection,
     *,
     project_ids: frozenset[str] | None,
     include_deleted: bool,
-    after: Sequence[str | int] | None,
-    limit: int,
 ) -> Sequence[WorkflowSetRow]:
-    """By name; those of these projects, or all."""
+    """Those of these projects, or all."""
     query = select(WorkflowSetRow).where(WorkflowSetRow.workspace_id == workspace_id)
     if project_ids is not None:
         query = query.where(WorkflowSetRow.project_id.in_(sorted(project_ids)))
     if not include_deleted:
         query = query.where(WorkflowSetRow.deleted_at == NOT_DELETED_MS)
-    if after is not None:
-        name, last = after
-        query = query.where((WorkflowSetRow.name > name) | ((WorkflowSetRow.name == name) & (WorkflowSetRow.id > last)))
-    return (await session.scalars(query.order_by(WorkflowSetRow.name, WorkflowSetRow.id).limit(limit))).all()
+    return (await session.scalars(selection.narrow(query))).all()
 
 
 async def count_workflows(session: AsyncSession, workspace_id: str, project_ids: Sequence[str]) -> Mapping[str, int]:

@@ -1,12 +1,11 @@
 """The use cases of projects. Nothing here commits: that is done at the edge."""
 
-from collections.abc import Sequence
-
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from flowforge.kit.ids import make_id, parse_id
 from flowforge.kit.values import JsonObject
+from flowforge.web.selecting import Selection
 from flowforge.workflows.models import ProjectRow
 from flowforge.workflows.projects import repository
 from flowforge.workflows.projects.errors import ProjectNameTakenError, ProjectNotEmptyError, ProjectNotFoundError
@@ -55,17 +54,13 @@ async def require_project(session: AsyncSession, workspace_id: str, project_id: 
 async def list_projects(
     session: AsyncSession,
     workspace_id: str,
+    selection: Selection,
     *,
     ids: frozenset[str] | None,
-    search: str = "",
     include_deleted: bool = False,
-    after: Sequence[str | int] | None = None,
-    limit: int,
 ) -> list[Project]:
-    """By name; of those with these ids, or (None) of all."""
-    rows = await repository.list_projects(
-        session, workspace_id, ids=ids, search=search, include_deleted=include_deleted, after=after, limit=limit
-    )
+    """Of those with these ids, or (None) of all."""
+    rows = await repository.list_projects(session, workspace_id, selection, ids=ids, include_deleted=include_deleted)
     counts = await repository.count_workflows(session, workspace_id, [row.id for row in rows])
     return [summarise_project(row, counts.get(row.id, 0)) for row in rows]
 

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from flowforge.kit.ids import make_id
 from flowforge.kit.values import JsonObject
+from flowforge.web.selecting import Selection
 from flowforge.workflows.models import WorkflowSetRow
 from flowforge.workflows.projects import repository
 from flowforge.workflows.projects.errors import SetNameTakenError, SetNotFoundError
@@ -65,16 +66,13 @@ async def get_set(session: AsyncSession, workspace_id: str, subject: str, *, inc
 async def list_sets(
     session: AsyncSession,
     workspace_id: str,
+    selection: Selection,
     *,
     project_ids: frozenset[str] | None,
     include_deleted: bool = False,
-    after: Sequence[str | int] | None = None,
-    limit: int,
 ) -> list[WorkflowSet]:
-    """By name; those of these projects, or (None) all."""
-    rows = await repository.list_sets(
-        session, workspace_id, project_ids=project_ids, include_deleted=include_deleted, after=after, limit=limit
-    )
+    """Those of these projects, or (None) all."""
+    rows = await repository.list_sets(session, workspace_id, selection, project_ids=project_ids, include_deleted=include_deleted)
     members = await repository.list_members(session, workspace_id, [row.id for row in rows])
     return [_summarise(row, members.get(row.id, [])) for row in rows]
 

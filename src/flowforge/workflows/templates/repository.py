@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from flowforge.kit.ids import is_id
+from flowforge.web.selecting import Selection
 from flowforge.workflows.models import TemplateRow
 from flowforge.workflows.types import NOT_DELETED_MS
 
@@ -34,27 +35,17 @@ async def find_template(
 async def list_templates(
     session: AsyncSession,
     workspace_id: str,
+    selection: Selection,
     *,
     kind: str | None,
-    search: str,
     include_deleted: bool,
-    after: Sequence[str | int] | None,
-    limit: int,
 ) -> Sequence[TemplateRow]:
-    """By name."""
     query = select(TemplateRow).where(TemplateRow.workspace_id == workspace_id)
     if kind is not None:
         query = query.where(TemplateRow.kind == kind)
     if not include_deleted:
         query = query.where(TemplateRow.deleted_at == NOT_DELETED_MS)
-    if search:
-        text = search.lower()
-        in_name = func.lower(TemplateRow.name).contains(text, autoescape=True)
-        query = query.where(in_name | func.lower(TemplateRow.title).contains(text, autoescape=True))
-    if after is not None:
-        name, last = after
-        query = query.where((TemplateRow.name > name) | ((TemplateRow.name == name) & (TemplateRow.id > last)))
-    return (await session.scalars(query.order_by(TemplateRow.name, TemplateRow.id).limit(limit))).all()
+    return (await session.scalars(selection.narrow(query))).all()
 
 
 async def purge_template(session: AsyncSession, workspace_id: str, template_id: str) -> None:

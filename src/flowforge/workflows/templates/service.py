@@ -1,6 +1,5 @@
 """The use cases of templates. Nothing here commits: that is done at the edge."""
 
-from collections.abc import Sequence
 from typing import cast
 
 from sqlalchemy.exc import IntegrityError
@@ -9,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from flowforge.kit.border import decode, encode
 from flowforge.kit.ids import make_id
 from flowforge.kit.values import JsonObject
+from flowforge.web.selecting import Selection
 from flowforge.workflows.models import TemplateRow
 from flowforge.workflows.templates import repository
 from flowforge.workflows.templates.errors import TemplateNameTakenError, TemplateNotFoundError
@@ -55,17 +55,13 @@ async def get_template(
 async def list_templates(
     session: AsyncSession,
     workspace_id: str,
+    selection: Selection,
     *,
     kind: str | None,
-    search: str = "",
     include_deleted: bool = False,
-    after: Sequence[str | int] | None = None,
-    limit: int,
 ) -> list[Template]:
-    """By name."""
-    rows = await repository.list_templates(
-        session, workspace_id, kind=kind, search=search, include_deleted=include_deleted, after=after, limit=limit
-    )
+    """Of this kind, or (None) of each."""
+    rows = await repository.list_templates(session, workspace_id, selection, kind=kind, include_deleted=include_deleted)
     return [_summarise(row) for row in rows]
 
 

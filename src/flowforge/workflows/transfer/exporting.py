@@ -7,7 +7,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from flowforge.language.times import format_timestamp_ms
 from flowforge.vault.service import list_variables
+from flowforge.web.lists import Asked
 from flowforge.workflows import repository
+from flowforge.workflows.lists import PROJECTS, SETS, TEMPLATES
 from flowforge.workflows.models import DraftRow, VersionRow, WorkflowRow
 from flowforge.workflows.overrides import read_overrides
 from flowforge.workflows.projects.service import list_projects
@@ -37,7 +39,7 @@ async def export_configuration(
         WorkflowNotFoundError: there is no workflow of one of the names.
     """
     rows = await _list_rows(session, workspace_id, names)
-    projects = await list_projects(session, workspace_id, ids=None, limit=_ALL)
+    projects = await list_projects(session, workspace_id, PROJECTS.read(Asked(_ALL)), ids=None)
     project_names = {project.id: project.name for project in projects}
     workflows = [await _export_workflow(session, row, project_names) for row in rows]
     used = {workflow.project for workflow in workflows}
@@ -105,7 +107,7 @@ async def _export_sets(
             description=one.description,
             workflows=[workflow_names[workflow_id] for workflow_id in one.workflow_ids],
         )
-        for one in await list_sets(session, workspace_id, project_ids=None, limit=_ALL)
+        for one in await list_sets(session, workspace_id, SETS.read(Asked(_ALL)), project_ids=None)
     ]
 
 
@@ -120,5 +122,5 @@ async def export_templates(session: AsyncSession, workspace_id: str) -> list[Tem
             category=one.category,
             content=one.content,
         )
-        for one in await list_templates(session, workspace_id, kind=None, limit=_ALL)
+        for one in await list_templates(session, workspace_id, TEMPLATES.read(Asked(_ALL)), kind=None)
     ]

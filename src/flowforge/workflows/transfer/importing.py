@@ -8,8 +8,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from flowforge.kit.border import encode
 from flowforge.kit.values import JsonObject
+from flowforge.web.lists import Asked
 from flowforge.workflows import repository
 from flowforge.workflows.drafts import create_row, write_draft
+from flowforge.workflows.lists import PROJECTS
 from flowforge.workflows.models import VersionRow, WorkflowRow
 from flowforge.workflows.overrides import apply_document
 from flowforge.workflows.ports import OnPublished
@@ -47,7 +49,8 @@ async def apply_plan(work: Import, given: Configuration) -> None:
         AlreadyExistsError: somebody took a name since the plan was made; nothing may be committed then.
     """
     await _apply_projects(work, given)
-    projects = {one.name: one.id for one in await list_projects(work.session, work.workspace_id, ids=None, limit=_ALL)}
+    every = PROJECTS.read(Asked(_ALL))
+    projects = {one.name: one.id for one in await list_projects(work.session, work.workspace_id, every, ids=None)}
     for workflow in given.workflows:
         if _is_wanted(work, "workflow", workflow.name):
             await _apply_workflow(work, workflow, projects)

@@ -17,7 +17,7 @@ from flowforge_client._generated.models import (
     SavedDraftAnswer,
     SecretAnswer,
     TriggerAnswer,
-    UsesAnswer,
+    UseAnswer,
     ValidatedAnswer,
     VariableAnswer,
     VersionAnswer,
@@ -169,8 +169,9 @@ class AsyncSecrets:
     async def delete(self, name: str) -> None:
         await self._api.delete_secrets_one(name)
 
-    async def usage(self, name: str) -> UsesAnswer:
-        return await self._api.get_secrets_one_usage(name)
+    def usage(self, name: str) -> AsyncPages[UseAnswer]:
+        """The workflows that name it."""
+        return AsyncPages(lambda cursor: self._api.get_secrets_one_usage(name, cursor=cursor))
 
 
 class AsyncVariables:

@@ -37,7 +37,7 @@ class AsyncOperations:
     async def get_runs(
         self, *, limit: int | None = None, cursor: str | None = None, where: list[str] | None = None, sort: str | None = None
     ) -> models.RunPage:
-        """Runs, the newest first. Filters: `id` (eq in), `status` (eq in), `workflow_id` (eq in), `version` (eq in), `started_at` (lt le gt ge), `finished_at` (lt le gt ge), `subject` (eq in starts_with), `labels.*` (eq in starts_with), `trigger_id` (eq in), `error_code` (eq in)."""
+        """Runs, the newest first."""
         return cast(
             "models.RunPage",
             await self._transport.ask(
@@ -75,12 +75,22 @@ class AsyncOperations:
         )
 
     async def get_event_subscriptions(
-        self, *, limit: int | None = None, cursor: str | None = None
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        where: list[str] | None = None,
+        sort: str | None = None,
+        q: str | None = None,
     ) -> models.SubscriptionAnswerPage:
         """All event subscriptions of the workspace."""
         return cast(
             "models.SubscriptionAnswerPage",
-            await self._transport.ask("GET", "/api/v1/event-subscriptions", query={"limit": limit, "cursor": cursor}),
+            await self._transport.ask(
+                "GET",
+                "/api/v1/event-subscriptions",
+                query={"limit": limit, "cursor": cursor, "where": where, "sort": sort, "q": q},
+            ),
         )
 
     async def get_event_subscriptions_one(self, subscription_id: str) -> models.SubscriptionAnswer:
@@ -116,6 +126,9 @@ class AsyncOperations:
         status: models.DeliveryStatus | None = None,
         limit: int | None = None,
         cursor: str | None = None,
+        where: list[str] | None = None,
+        sort: str | None = None,
+        q: str | None = None,
     ) -> models.SubscriptionDeliveryAnswerPage:
         """What was sent, is about to be, or became a dead letter; the newest first."""
         return cast(
@@ -123,7 +136,7 @@ class AsyncOperations:
             await self._transport.ask(
                 "GET",
                 make_path("/api/v1/event-subscriptions/{subscription_id}/deliveries", subscription_id=subscription_id),
-                query={"status": status, "limit": limit, "cursor": cursor},
+                query={"status": status, "limit": limit, "cursor": cursor, "where": where, "sort": sort, "q": q},
             ),
         )
 
@@ -144,12 +157,23 @@ class AsyncOperations:
         )
 
     async def get_notifications(
-        self, *, unread: bool | None = None, limit: int | None = None, cursor: str | None = None
+        self,
+        *,
+        unread: bool | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+        where: list[str] | None = None,
+        sort: str | None = None,
+        q: str | None = None,
     ) -> models.NotificationAnswerPage:
         """One's own notifications, the newest first."""
         return cast(
             "models.NotificationAnswerPage",
-            await self._transport.ask("GET", "/api/v1/notifications", query={"unread": unread, "limit": limit, "cursor": cursor}),
+            await self._transport.ask(
+                "GET",
+                "/api/v1/notifications",
+                query={"unread": unread, "limit": limit, "cursor": cursor, "where": where, "sort": sort, "q": q},
+            ),
         )
 
     async def post_notifications_one_read(self, notification_id: str) -> None:
@@ -189,6 +213,18 @@ class AsyncOperations:
         return cast(
             "models.RunAnswer",
             await self._transport.ask("GET", make_path("/api/v1/runs/{run_id}", run_id=run_id), query={"wait": wait}),
+        )
+
+    async def patch_runs_one(self, run_id: str, body: models.ChangeRunBody, *, if_match: str | None = None) -> models.RunRow:
+        """Change labels, subject or priority of a run (JSON Merge Patch).
+
+        Lists find it by them at once. Of a run that has ended labels and subject can still be changed. What it has begun keeps its priority.
+        """
+        return cast(
+            "models.RunRow",
+            await self._transport.ask(
+                "PATCH", make_path("/api/v1/runs/{run_id}", run_id=run_id), headers={"If-Match": if_match}, json=body
+            ),
         )
 
     async def delete_runs_one(self, run_id: str) -> None:
@@ -381,9 +417,12 @@ class AsyncOperations:
             ),
         )
 
-    async def post_signals(self, body: models.SignalBody) -> models.SignalledAnswer:
+    async def post_signals(self, body: models.SignalBody, *, idempotency_key: str | None = None) -> models.SignalledAnswer:
         """Send a signal to every run of the workspace that waits for it, now or within 24 hours."""
-        return cast("models.SignalledAnswer", await self._transport.ask("POST", "/api/v1/signals", json=body))
+        return cast(
+            "models.SignalledAnswer",
+            await self._transport.ask("POST", "/api/v1/signals", headers={"Idempotency-Key": idempotency_key}, json=body),
+        )
 
     async def get_batches_one(self, batch_id: str) -> models.BatchAnswer:
         """Long work: how far it is, and its result at the end. Who began it sees it, and who may see all runs."""
@@ -420,29 +459,26 @@ class AsyncOperations:
     async def get_workflows(
         self,
         *,
+        include_deleted: bool | None = None,
         limit: int | None = None,
         cursor: str | None = None,
         where: list[str] | None = None,
-        q: str | None = None,
         sort: str | None = None,
-        include_deleted: bool | None = None,
+        q: str | None = None,
     ) -> models.WorkflowRowAnswerPage:
-        """The workflows that the caller may read, and the public ones.
-
-        `where`: name, title, category, project_id, active, public, status, labels.*; `sort`: name, updated_at.
-        """
+        """The workflows that the caller may read, and the public ones."""
         return cast(
             "models.WorkflowRowAnswerPage",
             await self._transport.ask(
                 "GET",
                 "/api/v1/workflows",
                 query={
+                    "include_deleted": include_deleted,
                     "limit": limit,
                     "cursor": cursor,
                     "where": where,
-                    "q": q,
                     "sort": sort,
-                    "include_deleted": include_deleted,
+                    "q": q,
                 },
             ),
         )
@@ -557,7 +593,14 @@ class AsyncOperations:
         )
 
     async def get_workflows_one_versions(
-        self, workflow: str, *, limit: int | None = None, cursor: str | None = None
+        self,
+        workflow: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        where: list[str] | None = None,
+        sort: str | None = None,
+        q: str | None = None,
     ) -> models.VersionAnswerPage:
         """All published versions, the newest first."""
         return cast(
@@ -565,7 +608,7 @@ class AsyncOperations:
             await self._transport.ask(
                 "GET",
                 make_path("/api/v1/workflows/{workflow}/versions", workflow=workflow),
-                query={"limit": limit, "cursor": cursor},
+                query={"limit": limit, "cursor": cursor, "where": where, "sort": sort, "q": q},
             ),
         )
 
@@ -627,13 +670,29 @@ class AsyncOperations:
         return cast("models.ProjectAnswer", await self._transport.ask("POST", "/api/v1/projects", json=body))
 
     async def get_projects(
-        self, *, limit: int | None = None, cursor: str | None = None, q: str | None = None, include_deleted: bool | None = None
+        self,
+        *,
+        include_deleted: bool | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+        where: list[str] | None = None,
+        sort: str | None = None,
+        q: str | None = None,
     ) -> models.ProjectAnswerPage:
         """The projects that the caller sees, by name."""
         return cast(
             "models.ProjectAnswerPage",
             await self._transport.ask(
-                "GET", "/api/v1/projects", query={"limit": limit, "cursor": cursor, "q": q, "include_deleted": include_deleted}
+                "GET",
+                "/api/v1/projects",
+                query={
+                    "include_deleted": include_deleted,
+                    "limit": limit,
+                    "cursor": cursor,
+                    "where": where,
+                    "sort": sort,
+                    "q": q,
+                },
             ),
         )
 
@@ -671,13 +730,29 @@ class AsyncOperations:
         return cast("models.SetAnswer", await self._transport.ask("POST", "/api/v1/workflow-sets", json=body))
 
     async def get_workflow_sets(
-        self, *, limit: int | None = None, cursor: str | None = None, include_deleted: bool | None = None
+        self,
+        *,
+        include_deleted: bool | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+        where: list[str] | None = None,
+        sort: str | None = None,
+        q: str | None = None,
     ) -> models.SetAnswerPage:
         """The sets that the caller sees, by name."""
         return cast(
             "models.SetAnswerPage",
             await self._transport.ask(
-                "GET", "/api/v1/workflow-sets", query={"limit": limit, "cursor": cursor, "include_deleted": include_deleted}
+                "GET",
+                "/api/v1/workflow-sets",
+                query={
+                    "include_deleted": include_deleted,
+                    "limit": limit,
+                    "cursor": cursor,
+                    "where": where,
+                    "sort": sort,
+                    "q": q,
+                },
             ),
         )
 
@@ -724,10 +799,12 @@ class AsyncOperations:
         self,
         *,
         kind: Literal["workflow", "step", "mail"] | None = None,
+        include_deleted: bool | None = None,
         limit: int | None = None,
         cursor: str | None = None,
+        where: list[str] | None = None,
+        sort: str | None = None,
         q: str | None = None,
-        include_deleted: bool | None = None,
     ) -> models.TemplateAnswerPage:
         """The templates, by name."""
         return cast(
@@ -735,7 +812,15 @@ class AsyncOperations:
             await self._transport.ask(
                 "GET",
                 "/api/v1/templates",
-                query={"kind": kind, "limit": limit, "cursor": cursor, "q": q, "include_deleted": include_deleted},
+                query={
+                    "kind": kind,
+                    "include_deleted": include_deleted,
+                    "limit": limit,
+                    "cursor": cursor,
+                    "where": where,
+                    "sort": sort,
+                    "q": q,
+                },
             ),
         )
 
@@ -819,16 +904,21 @@ class AsyncOperations:
         return cast("models.Configuration", await self._transport.ask("POST", "/api/v1/export", json=body))
 
     async def post_import(
-        self, body: models.Configuration, *, dry_run: bool | None = None, skip_conflicts: bool | None = None
-    ) -> models.Imported:
+        self,
+        body: models.Configuration,
+        *,
+        dry_run: bool | None = None,
+        skip_conflicts: bool | None = None,
+        wait: str | None = None,
+    ) -> models.Imported | models.BatchAnswer:
         """Bring in what was exported: in one transaction, all of it or nothing.
 
         Tells for each item whether it is made, changed, the same already, or contradicts what is here; with `dry_run` it is only told.
         """
         return cast(
-            "models.Imported",
+            "models.Imported | models.BatchAnswer",
             await self._transport.ask(
-                "POST", "/api/v1/import", query={"dry_run": dry_run, "skip_conflicts": skip_conflicts}, json=body
+                "POST", "/api/v1/import", query={"dry_run": dry_run, "skip_conflicts": skip_conflicts, "wait": wait}, json=body
             ),
         )
 
@@ -878,11 +968,23 @@ class AsyncOperations:
             await self._transport.ask("GET", make_path("/api/v1/triggers/{trigger_id}/stats", trigger_id=trigger_id)),
         )
 
-    async def get_triggers_one_requests(self, trigger_id: str) -> models.RequestsAnswer:
-        """The newest first; those that were refused too."""
+    async def get_triggers_one_requests(
+        self,
+        trigger_id: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        where: list[str] | None = None,
+        sort: str | None = None,
+    ) -> models.RequestAnswerPage:
+        """The newest first, 100 at most; those that were refused too."""
         return cast(
-            "models.RequestsAnswer",
-            await self._transport.ask("GET", make_path("/api/v1/triggers/{trigger_id}/requests", trigger_id=trigger_id)),
+            "models.RequestAnswerPage",
+            await self._transport.ask(
+                "GET",
+                make_path("/api/v1/triggers/{trigger_id}/requests", trigger_id=trigger_id),
+                query={"limit": limit, "cursor": cursor, "where": where, "sort": sort},
+            ),
         )
 
     async def get_triggers_one_events(
@@ -898,12 +1000,17 @@ class AsyncOperations:
             ),
         )
 
-    async def post_triggers_one_events_run(self, trigger_id: str, body: models.ChosenEvents) -> models.EventsRunAnswer:
-        """Each becomes a run, the oldest first, at most 1,000 a call; those that cannot start stay held, and the answer says why."""
+    async def post_triggers_one_events_run(
+        self, trigger_id: str, body: models.ChosenEvents, *, wait: str | None = None
+    ) -> models.EventsRunAnswer | models.BatchAnswer:
+        """Each becomes a run, the oldest first; those that cannot start stay held, and the answer says why."""
         return cast(
-            "models.EventsRunAnswer",
+            "models.EventsRunAnswer | models.BatchAnswer",
             await self._transport.ask(
-                "POST", make_path("/api/v1/triggers/{trigger_id}/events/run", trigger_id=trigger_id), json=body
+                "POST",
+                make_path("/api/v1/triggers/{trigger_id}/events/run", trigger_id=trigger_id),
+                query={"wait": wait},
+                json=body,
             ),
         )
 
@@ -916,21 +1023,36 @@ class AsyncOperations:
             ),
         )
 
-    async def get_triggers_types(self) -> models.KindsAnswer:
+    async def get_triggers_types(
+        self, *, limit: int | None = None, cursor: str | None = None, where: list[str] | None = None, sort: str | None = None
+    ) -> models.KindAnswerPage:
         """The kinds of triggers"""
-        return cast("models.KindsAnswer", await self._transport.ask("GET", "/api/v1/triggers/types"))
+        return cast(
+            "models.KindAnswerPage",
+            await self._transport.ask(
+                "GET", "/api/v1/triggers/types", query={"limit": limit, "cursor": cursor, "where": where, "sort": sort}
+            ),
+        )
 
     async def get_triggers_types_one(self, name: str) -> models.KindAnswer:
         """A kind of trigger"""
         return cast("models.KindAnswer", await self._transport.ask("GET", make_path("/api/v1/triggers/types/{name}", name=name)))
 
     async def get_triggers(
-        self, *, limit: int | None = None, cursor: str | None = None, where: list[str] | None = None
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        where: list[str] | None = None,
+        sort: str | None = None,
+        q: str | None = None,
     ) -> models.TriggerAnswerPage:
         """In the order in which they were made."""
         return cast(
             "models.TriggerAnswerPage",
-            await self._transport.ask("GET", "/api/v1/triggers", query={"limit": limit, "cursor": cursor, "where": where}),
+            await self._transport.ask(
+                "GET", "/api/v1/triggers", query={"limit": limit, "cursor": cursor, "where": where, "sort": sort, "q": q}
+            ),
         )
 
     async def post_triggers(self, body: models.NewTrigger) -> models.TriggerAnswer:
@@ -955,11 +1077,21 @@ class AsyncOperations:
         """With the events that it holds. A document's own triggers go with the document."""
         await self._transport.send("DELETE", make_path("/api/v1/triggers/{trigger_id}", trigger_id=trigger_id))
 
-    async def get_schedules(self, *, limit: int | None = None, cursor: str | None = None) -> models.ScheduleAnswerPage:
+    async def get_schedules(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        where: list[str] | None = None,
+        sort: str | None = None,
+        q: str | None = None,
+    ) -> models.ScheduleAnswerPage:
         """In the order in which they were made."""
         return cast(
             "models.ScheduleAnswerPage",
-            await self._transport.ask("GET", "/api/v1/schedules", query={"limit": limit, "cursor": cursor}),
+            await self._transport.ask(
+                "GET", "/api/v1/schedules", query={"limit": limit, "cursor": cursor, "where": where, "sort": sort, "q": q}
+            ),
         )
 
     async def post_schedules_preview(self, body: models.ScheduleSchemaPreviewBody) -> models.PreviewAnswer:
@@ -975,20 +1107,35 @@ class AsyncOperations:
             ),
         )
 
-    async def post_schedules_one_backfill(self, schedule_id: str, body: models.BackfillBody) -> models.BackfillAnswer:
+    async def post_schedules_one_backfill(
+        self, schedule_id: str, body: models.BackfillBody, *, wait: str | None = None
+    ) -> models.BackfillAnswer | models.BatchAnswer:
         """At most 1,000 slots. A slot whose run is there already is not run again, so that the request may be repeated."""
         return cast(
-            "models.BackfillAnswer",
+            "models.BackfillAnswer | models.BatchAnswer",
             await self._transport.ask(
-                "POST", make_path("/api/v1/schedules/{schedule_id}/backfill", schedule_id=schedule_id), json=body
+                "POST",
+                make_path("/api/v1/schedules/{schedule_id}/backfill", schedule_id=schedule_id),
+                query={"wait": wait},
+                json=body,
             ),
         )
 
-    async def get_calendars(self, *, limit: int | None = None, cursor: str | None = None) -> models.CalendarAnswerPage:
+    async def get_calendars(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        where: list[str] | None = None,
+        sort: str | None = None,
+        q: str | None = None,
+    ) -> models.CalendarAnswerPage:
         """By name."""
         return cast(
             "models.CalendarAnswerPage",
-            await self._transport.ask("GET", "/api/v1/calendars", query={"limit": limit, "cursor": cursor}),
+            await self._transport.ask(
+                "GET", "/api/v1/calendars", query={"limit": limit, "cursor": cursor, "where": where, "sort": sort, "q": q}
+            ),
         )
 
     async def post_calendars(self, body: models.NewCalendar) -> models.CalendarAnswer:
@@ -1025,12 +1172,20 @@ class AsyncOperations:
         return await self._transport.ask("POST", make_path("/hooks/{path}", path=path))
 
     async def get_groups(
-        self, *, limit: int | None = None, cursor: str | None = None, q: str | None = None
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        where: list[str] | None = None,
+        sort: str | None = None,
+        q: str | None = None,
     ) -> models.GroupGroupAnswerPage:
         """By name."""
         return cast(
             "models.GroupGroupAnswerPage",
-            await self._transport.ask("GET", "/api/v1/groups", query={"limit": limit, "cursor": cursor, "q": q}),
+            await self._transport.ask(
+                "GET", "/api/v1/groups", query={"limit": limit, "cursor": cursor, "where": where, "sort": sort, "q": q}
+            ),
         )
 
     async def post_groups(self, body: models.NewGroup) -> models.GroupGroupAnswer:
@@ -1072,12 +1227,20 @@ class AsyncOperations:
         await self._transport.send("DELETE", make_path("/api/v1/groups/{group}/members/{user}", group=group, user=user))
 
     async def get_roles(
-        self, *, limit: int | None = None, cursor: str | None = None, q: str | None = None
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        where: list[str] | None = None,
+        sort: str | None = None,
+        q: str | None = None,
     ) -> models.RoleAnswerPage:
         """The built-in roles first, the least of them at first; then the others by name."""
         return cast(
             "models.RoleAnswerPage",
-            await self._transport.ask("GET", "/api/v1/roles", query={"limit": limit, "cursor": cursor, "q": q}),
+            await self._transport.ask(
+                "GET", "/api/v1/roles", query={"limit": limit, "cursor": cursor, "where": where, "sort": sort, "q": q}
+            ),
         )
 
     async def post_roles(self, body: models.NewRole) -> models.RoleAnswer:
@@ -1104,11 +1267,13 @@ class AsyncOperations:
     async def get_role_assignments(
         self,
         *,
-        limit: int | None = None,
-        cursor: str | None = None,
         principal: str | None = None,
         role: str | None = None,
         scope: str | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+        where: list[str] | None = None,
+        sort: str | None = None,
     ) -> models.AssignmentAnswerPage:
         """The oldest first."""
         return cast(
@@ -1116,7 +1281,15 @@ class AsyncOperations:
             await self._transport.ask(
                 "GET",
                 "/api/v1/role-assignments",
-                query={"limit": limit, "cursor": cursor, "principal": principal, "role": role, "scope": scope},
+                query={
+                    "principal": principal,
+                    "role": role,
+                    "scope": scope,
+                    "limit": limit,
+                    "cursor": cursor,
+                    "where": where,
+                    "sort": sort,
+                },
             ),
         )
 
@@ -1157,11 +1330,17 @@ class AsyncOperations:
             ),
         )
 
-    async def get_access_who_can(self, *, permission: str, object: str | None = None) -> models.AccessAnswer:
-        """`allowed`: whether anybody may. `because`: what lets them, person by person."""
+    async def get_access_who_can(
+        self, *, permission: str, object: str | None = None, limit: int | None = None, cursor: str | None = None
+    ) -> models.WhoCanAnswer:
+        """`allowed`: whether anybody may. `because`: what lets them, person by person, of at most `limit` people."""
         return cast(
-            "models.AccessAnswer",
-            await self._transport.ask("GET", "/api/v1/access/who-can", query={"permission": permission, "object": object}),
+            "models.WhoCanAnswer",
+            await self._transport.ask(
+                "GET",
+                "/api/v1/access/who-can",
+                query={"permission": permission, "object": object, "limit": limit, "cursor": cursor},
+            ),
         )
 
     async def get_me_permissions(self) -> models.OwnPermissions:
@@ -1169,13 +1348,29 @@ class AsyncOperations:
         return cast("models.OwnPermissions", await self._transport.ask("GET", "/api/v1/me/permissions"))
 
     async def get_workspaces(
-        self, *, limit: int | None = None, cursor: str | None = None, q: str | None = None, include_deleted: bool | None = None
+        self,
+        *,
+        include_deleted: bool | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+        where: list[str] | None = None,
+        sort: str | None = None,
+        q: str | None = None,
     ) -> models.WorkspaceAnswerPage:
         """By name. Those that were deleted are shown to who may restore them."""
         return cast(
             "models.WorkspaceAnswerPage",
             await self._transport.ask(
-                "GET", "/api/v1/workspaces", query={"limit": limit, "cursor": cursor, "q": q, "include_deleted": include_deleted}
+                "GET",
+                "/api/v1/workspaces",
+                query={
+                    "include_deleted": include_deleted,
+                    "limit": limit,
+                    "cursor": cursor,
+                    "where": where,
+                    "sort": sort,
+                    "q": q,
+                },
             ),
         )
 
@@ -1292,9 +1487,14 @@ class AsyncOperations:
         """Your name, your default workspace, your attributes."""
         return cast("models.UserAnswer", await self._transport.ask("PATCH", "/api/v1/me", json=body))
 
-    async def get_me_sessions(self) -> models.SessionsAnswer:
+    async def get_me_sessions(
+        self, *, limit: int | None = None, cursor: str | None = None, where: list[str] | None = None
+    ) -> models.SessionAnswerPage:
         """Browsers and programs, the latest first."""
-        return cast("models.SessionsAnswer", await self._transport.ask("GET", "/api/v1/me/sessions"))
+        return cast(
+            "models.SessionAnswerPage",
+            await self._transport.ask("GET", "/api/v1/me/sessions", query={"limit": limit, "cursor": cursor, "where": where}),
+        )
 
     async def delete_me_sessions(self) -> None:
         """This one, too. Access and refresh tokens and links that were made before are refused from the next request on."""
@@ -1316,10 +1516,21 @@ class AsyncOperations:
         """Your password proves that it is you."""
         await self._transport.send("DELETE", "/api/v1/me/totp", json=body)
 
-    async def get_keys(self, *, limit: int | None = None, cursor: str | None = None) -> models.KeyAnswerPage:
+    async def get_keys(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        where: list[str] | None = None,
+        sort: str | None = None,
+        q: str | None = None,
+    ) -> models.KeyAnswerPage:
         """Yours; with key:read all of the workspace. Revoked and expired ones, too."""
         return cast(
-            "models.KeyAnswerPage", await self._transport.ask("GET", "/api/v1/keys", query={"limit": limit, "cursor": cursor})
+            "models.KeyAnswerPage",
+            await self._transport.ask(
+                "GET", "/api/v1/keys", query={"limit": limit, "cursor": cursor, "where": where, "sort": sort, "q": q}
+            ),
         )
 
     async def post_keys(self, body: models.NewKeyBody) -> models.NewKeyAnswer:
@@ -1338,36 +1549,48 @@ class AsyncOperations:
         """For ever; it is refused within 5 seconds."""
         await self._transport.send("DELETE", make_path("/api/v1/keys/{key}", key=key))
 
-    async def get_keys_one_usage(self, key: str, *, limit: int | None = None) -> models.UsagesAnswer:
-        """By hour and address, the latest first, of the last 90 days."""
-        return cast(
-            "models.UsagesAnswer",
-            await self._transport.ask("GET", make_path("/api/v1/keys/{key}/usage", key=key), query={"limit": limit}),
-        )
-
-    async def get_users(
+    async def get_keys_one_usage(
         self,
+        key: str,
         *,
         limit: int | None = None,
         cursor: str | None = None,
         where: list[str] | None = None,
         sort: str | None = None,
-        q: str | None = None,
+    ) -> models.UsageAnswerPage:
+        """By hour and address, the latest first, of the last 90 days."""
+        return cast(
+            "models.UsageAnswerPage",
+            await self._transport.ask(
+                "GET",
+                make_path("/api/v1/keys/{key}/usage", key=key),
+                query={"limit": limit, "cursor": cursor, "where": where, "sort": sort},
+            ),
+        )
+
+    async def get_users(
+        self,
+        *,
         include_deleted: bool | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+        where: list[str] | None = None,
+        sort: str | None = None,
+        q: str | None = None,
     ) -> models.UserAnswerPage:
-        """`where`: email:eq, status:eq:active or disabled; `q` looks in names and emails; sorted by created_at, email or name."""
+        """In the order in which they were made."""
         return cast(
             "models.UserAnswerPage",
             await self._transport.ask(
                 "GET",
                 "/api/v1/users",
                 query={
+                    "include_deleted": include_deleted,
                     "limit": limit,
                     "cursor": cursor,
                     "where": where,
                     "sort": sort,
                     "q": q,
-                    "include_deleted": include_deleted,
                 },
             ),
         )
@@ -1412,10 +1635,17 @@ class AsyncOperations:
         """For ever: email, name, attributes, identities, keys, sessions, and what the audit log holds of the person. The id stays."""
         await self._transport.send("POST", make_path("/api/v1/users/{user}/erase", user=user))
 
-    async def get_users_one_sessions(self, user: str) -> models.SessionsAnswer:
+    async def get_users_one_sessions(
+        self, user: str, *, limit: int | None = None, cursor: str | None = None, where: list[str] | None = None
+    ) -> models.SessionAnswerPage:
         """Browsers and programs, the latest first."""
         return cast(
-            "models.SessionsAnswer", await self._transport.ask("GET", make_path("/api/v1/users/{user}/sessions", user=user))
+            "models.SessionAnswerPage",
+            await self._transport.ask(
+                "GET",
+                make_path("/api/v1/users/{user}/sessions", user=user),
+                query={"limit": limit, "cursor": cursor, "where": where},
+            ),
         )
 
     async def delete_users_one_sessions(self, user: str) -> None:
@@ -1426,17 +1656,34 @@ class AsyncOperations:
         """It is refused from the next request on."""
         await self._transport.send("DELETE", make_path("/api/v1/users/{user}/sessions/{session}", user=user, session=session))
 
-    async def get_users_one_identities(self, user: str) -> models.IdentitiesAnswer:
+    async def get_users_one_identities(
+        self, user: str, *, limit: int | None = None, cursor: str | None = None, where: list[str] | None = None
+    ) -> models.IdentityAnswerPage:
         """By connector."""
         return cast(
-            "models.IdentitiesAnswer", await self._transport.ask("GET", make_path("/api/v1/users/{user}/identities", user=user))
+            "models.IdentityAnswerPage",
+            await self._transport.ask(
+                "GET",
+                make_path("/api/v1/users/{user}/identities", user=user),
+                query={"limit": limit, "cursor": cursor, "where": where},
+            ),
         )
 
-    async def get_secrets(self, *, limit: int | None = None, cursor: str | None = None) -> models.SecretAnswerPage:
-        """The secrets of the workspace, without their values"""
+    async def get_secrets(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        where: list[str] | None = None,
+        sort: str | None = None,
+        q: str | None = None,
+    ) -> models.SecretAnswerPage:
+        """By name."""
         return cast(
             "models.SecretAnswerPage",
-            await self._transport.ask("GET", "/api/v1/secrets", query={"limit": limit, "cursor": cursor}),
+            await self._transport.ask(
+                "GET", "/api/v1/secrets", query={"limit": limit, "cursor": cursor, "where": where, "sort": sort, "q": q}
+            ),
         )
 
     async def put_secrets_one(self, name: str, body: models.SecretBody) -> models.SecretAnswer:
@@ -1449,15 +1696,34 @@ class AsyncOperations:
         """Remove a secret for good"""
         await self._transport.send("DELETE", make_path("/api/v1/secrets/{name}", name=name))
 
-    async def get_secrets_one_usage(self, name: str) -> models.UsesAnswer:
+    async def get_secrets_one_usage(
+        self, name: str, *, limit: int | None = None, cursor: str | None = None, where: list[str] | None = None
+    ) -> models.UseAnswerPage:
         """Which workflows use a secret"""
-        return cast("models.UsesAnswer", await self._transport.ask("GET", make_path("/api/v1/secrets/{name}/usage", name=name)))
+        return cast(
+            "models.UseAnswerPage",
+            await self._transport.ask(
+                "GET",
+                make_path("/api/v1/secrets/{name}/usage", name=name),
+                query={"limit": limit, "cursor": cursor, "where": where},
+            ),
+        )
 
-    async def get_variables(self, *, limit: int | None = None, cursor: str | None = None) -> models.VariableAnswerPage:
-        """The variables of the workspace"""
+    async def get_variables(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        where: list[str] | None = None,
+        sort: str | None = None,
+        q: str | None = None,
+    ) -> models.VariableAnswerPage:
+        """By name."""
         return cast(
             "models.VariableAnswerPage",
-            await self._transport.ask("GET", "/api/v1/variables", query={"limit": limit, "cursor": cursor}),
+            await self._transport.ask(
+                "GET", "/api/v1/variables", query={"limit": limit, "cursor": cursor, "where": where, "sort": sort, "q": q}
+            ),
         )
 
     async def put_variables_one(self, name: str, body: models.VariableBody) -> models.VariableAnswer:
@@ -1470,9 +1736,18 @@ class AsyncOperations:
         """Remove a variable"""
         await self._transport.send("DELETE", make_path("/api/v1/variables/{name}", name=name))
 
-    async def get_variables_one_usage(self, name: str) -> models.UsesAnswer:
+    async def get_variables_one_usage(
+        self, name: str, *, limit: int | None = None, cursor: str | None = None, where: list[str] | None = None
+    ) -> models.UseAnswerPage:
         """Which workflows use a variable"""
-        return cast("models.UsesAnswer", await self._transport.ask("GET", make_path("/api/v1/variables/{name}/usage", name=name)))
+        return cast(
+            "models.UseAnswerPage",
+            await self._transport.ask(
+                "GET",
+                make_path("/api/v1/variables/{name}/usage", name=name),
+                query={"limit": limit, "cursor": cursor, "where": where},
+            ),
+        )
 
     async def post_keyring_reencrypt(self) -> models.ReencryptionAnswer:
         """After ENCRYPTION_KEY was changed. It goes on with what is left when it is called again, and may run while others work.
@@ -1504,9 +1779,22 @@ class AsyncOperations:
             await self._transport.ask("PUT", "/api/v1/settings/cors", headers={"If-Match": if_match}, json=body),
         )
 
-    async def get_feature_flags(self) -> models.FlagsAnswer:
-        """All feature flags"""
-        return cast("models.FlagsAnswer", await self._transport.ask("GET", "/api/v1/feature-flags"))
+    async def get_feature_flags(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        where: list[str] | None = None,
+        sort: str | None = None,
+        q: str | None = None,
+    ) -> models.FlagAnswerPage:
+        """By name."""
+        return cast(
+            "models.FlagAnswerPage",
+            await self._transport.ask(
+                "GET", "/api/v1/feature-flags", query={"limit": limit, "cursor": cursor, "where": where, "sort": sort, "q": q}
+            ),
+        )
 
     async def get_feature_flags_one(self, name: str) -> models.FlagAnswer:
         """A feature flag"""
@@ -1599,7 +1887,10 @@ class AsyncOperations:
     async def post_operations_one(
         self, name: str, body: JsonValue | None = None, *, detach: bool | None = None, idempotency_key: str | None = None
     ) -> JsonValue:
-        """The answer is the result itself, as a step has it; a result that is a file comes as its bytes where Accept asks for no JSON."""
+        """The answer is the result itself, as a step has it; a result that is a file comes as its bytes where Accept asks for no JSON.
+
+        With an `Idempotency-Key` a call that succeeded is answered again for 24 hours without being made again.
+        """
         return await self._transport.ask(
             "POST",
             make_path("/api/v1/operations/{name}", name=name),
@@ -1629,17 +1920,32 @@ class AsyncOperations:
         """Health, with what each part says"""
         return cast("models.HealthAnswer", await self._transport.ask("GET", "/api/v1/system/health"))
 
-    async def get_system_queues(self) -> models.QueuesAnswer:
+    async def get_system_queues(
+        self, *, limit: int | None = None, cursor: str | None = None, where: list[str] | None = None
+    ) -> models.QueueAnswerPage:
         """What waits for workers"""
-        return cast("models.QueuesAnswer", await self._transport.ask("GET", "/api/v1/system/queues"))
+        return cast(
+            "models.QueueAnswerPage",
+            await self._transport.ask("GET", "/api/v1/system/queues", query={"limit": limit, "cursor": cursor, "where": where}),
+        )
 
-    async def get_system_workers(self, *, dead: bool | None = None) -> models.WorkersAnswer:
+    async def get_system_workers(
+        self, *, dead: bool | None = None, limit: int | None = None, cursor: str | None = None, where: list[str] | None = None
+    ) -> models.WorkerAnswerPage:
         """Who works here"""
-        return cast("models.WorkersAnswer", await self._transport.ask("GET", "/api/v1/system/workers", query={"dead": dead}))
+        return cast(
+            "models.WorkerAnswerPage",
+            await self._transport.ask(
+                "GET", "/api/v1/system/workers", query={"dead": dead, "limit": limit, "cursor": cursor, "where": where}
+            ),
+        )
 
-    async def get_system_dead_letters(self) -> models.LettersAnswer:
-        """Runs of the workspace, then events and messages of the installation, the last thousand of each."""
-        return cast("models.LettersAnswer", await self._transport.ask("GET", "/api/v1/system/dead-letters"))
+    async def get_system_dead_letters(self, *, limit: int | None = None, cursor: str | None = None) -> models.LetterAnswerPage:
+        """Runs of the workspace, then events and messages of the installation, of these the last ones first."""
+        return cast(
+            "models.LetterAnswerPage",
+            await self._transport.ask("GET", "/api/v1/system/dead-letters", query={"limit": limit, "cursor": cursor}),
+        )
 
     async def post_system_dead_letters_one_redrive(self, letter_id: str) -> None:
         """A run's step under the same idempotency key; an event with all its attempts before it."""
@@ -1649,9 +1955,11 @@ class AsyncOperations:
         """A run ends as failed, an event or a message is deleted."""
         await self._transport.send("POST", make_path("/api/v1/system/dead-letters/{letter_id}/discard", letter_id=letter_id))
 
-    async def get_system_mail(self) -> models.MailsAnswer:
-        """The last two hundred. Empty where SMTP_URL is set."""
-        return cast("models.MailsAnswer", await self._transport.ask("GET", "/api/v1/system/mail"))
+    async def get_system_mail(self, *, limit: int | None = None, cursor: str | None = None) -> models.MailPage:
+        """The last ones first. Empty where SMTP_URL is set."""
+        return cast(
+            "models.MailPage", await self._transport.ask("GET", "/api/v1/system/mail", query={"limit": limit, "cursor": cursor})
+        )
 
     async def get_system_mail_one(self, mail_id: str) -> models.OutboxMailAnswer:
         """A mail of the built-in outbox"""
@@ -1665,22 +1973,23 @@ class AsyncOperations:
         return cast("models.DashboardAnswer", await self._transport.ask("GET", "/api/v1/stats/dashboard"))
 
     async def get_audit(
-        self, *, limit: int | None = None, cursor: str | None = None, where: list[str] | None = None
+        self, *, limit: int | None = None, cursor: str | None = None, where: list[str] | None = None, sort: str | None = None
     ) -> models.AuditRowAnswerPage:
-        """`where`: action (eq in starts_with), entity, entity_id, actor (eq in), time (lt le gt ge).
-
-        Rows of the workspace; in the first workspace also those of the installation: people, roles, settings.
-        """
+        """Rows of the workspace; in the first workspace also those of the installation: people, roles, settings."""
         return cast(
             "models.AuditRowAnswerPage",
-            await self._transport.ask("GET", "/api/v1/audit", query={"limit": limit, "cursor": cursor, "where": where}),
+            await self._transport.ask(
+                "GET", "/api/v1/audit", query={"limit": limit, "cursor": cursor, "where": where, "sort": sort}
+            ),
         )
 
-    async def get_audit_checkpoints(self, *, limit: int | None = None, cursor: str | None = None) -> models.CheckpointAnswerPage:
+    async def get_audit_checkpoints(
+        self, *, limit: int | None = None, cursor: str | None = None, sort: str | None = None
+    ) -> models.CheckpointAnswerPage:
         """Keep a copy of them elsewhere: against it a chain that was written anew as a whole is noticed too."""
         return cast(
             "models.CheckpointAnswerPage",
-            await self._transport.ask("GET", "/api/v1/audit/checkpoints", query={"limit": limit, "cursor": cursor}),
+            await self._transport.ask("GET", "/api/v1/audit/checkpoints", query={"limit": limit, "cursor": cursor, "sort": sort}),
         )
 
     async def get_audit_export(self, *, format: Literal["jsonl", "csv"] | None = None, where: list[str] | None = None) -> bytes:

@@ -232,6 +232,17 @@ class ChangeProjectBody(TypedDict):
     description: NotRequired[str]
 
 
+class ChangeRunBody(TypedDict):
+    """What people find the run by, and when its turn comes. What is not named stays."""
+
+    labels: NotRequired[dict[str, str | None] | None]
+    """A null takes the label away; null for all of it takes away all."""
+    subject: NotRequired[str | None]
+    """Null takes it away."""
+    priority: NotRequired[int]
+    """0 is first. Of a run that has not ended; what it has begun keeps its place."""
+
+
 class ChangeSetBody(TypedDict):
     """A JSON Merge Patch: what is left out stays. `workflows` replaces the whole list."""
 
@@ -427,11 +438,12 @@ class DashboardAnswer(TypedDict):
     by_status: dict[str, int]
     by_hour: list[HourAnswer]
     """24 of them, the oldest first."""
-    next: list[JsonValue]
-    """The next times of schedules."""
+    next: list[NextTimeAnswer]
+    """The next time of each schedule that is not paused and that the caller may see, the first ten."""
     failed: list[DashboardRun]
     """The last ten that failed."""
     my_tasks: int
+    """0: there are no tasks for people yet."""
 
 
 class DashboardRun(TypedDict):
@@ -623,8 +635,8 @@ class FileLinkAnswer(TypedDict):
 
 
 class FileLinkBody(TypedDict):
-    expires_in: NotRequired[int]
-    """Seconds for which whoever has the link can fetch the file."""
+    expires_in: NotRequired[str]
+    """How long whoever has the link can fetch the file: 1m to 7d."""
 
 
 class FilledAnswer(TypedDict):
@@ -666,15 +678,16 @@ class FlagAnswer(TypedDict):
     updated_by: str
 
 
+class FlagAnswerPage(TypedDict):
+    data: list[FlagAnswer]
+    next_cursor: NotRequired[str | None]
+
+
 class FlagBody(TypedDict):
     enabled: bool
     description: NotRequired[str]
     workspaces: NotRequired[list[str]]
     """Where it is on; empty: everywhere."""
-
-
-class FlagsAnswer(TypedDict):
-    data: list[FlagAnswer]
 
 
 class GraphAnswer(TypedDict):
@@ -706,6 +719,7 @@ class HealthAnswer(TypedDict):
     status: str
     stage: str
     version: str
+    uptime_seconds: float
     checks: dict[str, HealthCheckAnswer]
 
 
@@ -747,10 +761,6 @@ class HourAnswer(TypedDict):
     by_status: dict[str, int]
 
 
-class IdentitiesAnswer(TypedDict):
-    data: list[IdentityAnswer]
-
-
 class IdentityAnswer(TypedDict):
     """Who a person is in another system."""
 
@@ -765,6 +775,11 @@ class IdentityAnswer(TypedDict):
     """Any JSON value."""
     created_at: str
     verified_at: str | None
+
+
+class IdentityAnswerPage(TypedDict):
+    data: list[IdentityAnswer]
+    next_cursor: NotRequired[str | None]
 
 
 class Imported(TypedDict):
@@ -843,10 +858,9 @@ class KindAnswer(TypedDict):
     examples: list[JsonValue]
 
 
-class KindsAnswer(TypedDict):
-    """All kinds."""
-
+class KindAnswerPage(TypedDict):
     data: list[KindAnswer]
+    next_cursor: NotRequired[str | None]
 
 
 class LetterAnswer(TypedDict):
@@ -861,8 +875,9 @@ class LetterAnswer(TypedDict):
     last_error: NotRequired[str | None]
 
 
-class LettersAnswer(TypedDict):
+class LetterAnswerPage(TypedDict):
     data: list[LetterAnswer]
+    next_cursor: NotRequired[str | None]
 
 
 class LinkAnswer(TypedDict):
@@ -911,12 +926,13 @@ class MailAnswer(TypedDict):
     html: str | None
 
 
+class MailPage(TypedDict):
+    data: list[MailRow]
+    next_cursor: NotRequired[str | None]
+
+
 MailRow = TypedDict("MailRow", {"id": "str", "at": "str", "from": "str", "to": "str", "subject": "str"})
 """A mail in the built-in outbox."""
-
-
-class MailsAnswer(TypedDict):
-    data: list[MailRow]
 
 
 class MemberAnswer(TypedDict):
@@ -1009,9 +1025,21 @@ class NewWorkspace(TypedDict):
 
 
 class NextAnswer(TypedDict):
+    """A schedule goes on, so that there is no last page: `limit` says how far to look."""
+
     timezone: str
     explanation: str
-    next: list[SlotAnswer]
+    data: list[SlotAnswer]
+    next_cursor: NotRequired[None]
+
+
+class NextTimeAnswer(TypedDict):
+    """When a schedule fires next."""
+
+    trigger_id: str
+    workflow_id: str
+    workflow: str
+    at: str
 
 
 class NodeAnswer(TypedDict):
@@ -1254,8 +1282,9 @@ class QueueAnswer(TypedDict):
     oldest_at: str | None
 
 
-class QueuesAnswer(TypedDict):
+class QueueAnswerPage(TypedDict):
     data: list[QueueAnswer]
+    next_cursor: NotRequired[str | None]
 
 
 class ReasonAnswer(TypedDict):
@@ -1344,10 +1373,9 @@ class RequestAnswer(TypedDict):
     error: str | None
 
 
-class RequestsAnswer(TypedDict):
-    """The last 100, the newest first."""
-
+class RequestAnswerPage(TypedDict):
     data: list[RequestAnswer]
+    next_cursor: NotRequired[str | None]
 
 
 class ResetBody(TypedDict):
@@ -1602,8 +1630,9 @@ class SessionAnswer(TypedDict):
     expires_at: str
 
 
-class SessionsAnswer(TypedDict):
+class SessionAnswerPage(TypedDict):
     data: list[SessionAnswer]
+    next_cursor: NotRequired[str | None]
 
 
 class SetAnswer(TypedDict):
@@ -1951,8 +1980,9 @@ class UsageAnswer(TypedDict):
     last_used_at: str
 
 
-class UsagesAnswer(TypedDict):
+class UsageAnswerPage(TypedDict):
     data: list[UsageAnswer]
+    next_cursor: NotRequired[str | None]
 
 
 class UseAnswer(TypedDict):
@@ -1962,6 +1992,11 @@ class UseAnswer(TypedDict):
     workflow: str
     version: int | None
     """The published version; null: the draft."""
+
+
+class UseAnswerPage(TypedDict):
+    data: list[UseAnswer]
+    next_cursor: NotRequired[str | None]
 
 
 UseBody = TypedDict(
@@ -2000,10 +2035,6 @@ class UserAnswer(TypedDict):
 class UserAnswerPage(TypedDict):
     data: list[UserAnswer]
     next_cursor: NotRequired[str | None]
-
-
-class UsesAnswer(TypedDict):
-    data: list[UseAnswer]
 
 
 class ValidateBody(TypedDict):
@@ -2107,6 +2138,13 @@ class WarningAnswer(TypedDict):
     code: str
 
 
+class WhoCanAnswer(TypedDict):
+    allowed: bool
+    because: list[ReasonAnswer]
+    next_cursor: str | None
+    """For the people behind these; null: that were all."""
+
+
 class WholeStepAnswer(TypedDict):
     """A step with its values as they are."""
 
@@ -2155,8 +2193,9 @@ class WorkerAnswer(TypedDict):
     address: str | None
 
 
-class WorkersAnswer(TypedDict):
+class WorkerAnswerPage(TypedDict):
     data: list[WorkerAnswer]
+    next_cursor: NotRequired[str | None]
 
 
 class WorkflowAnswer(TypedDict):

@@ -16,7 +16,7 @@ from flowforge_client._generated.models import (
     SavedDraftAnswer,
     SecretAnswer,
     TriggerAnswer,
-    UsesAnswer,
+    UseAnswer,
     ValidatedAnswer,
     VariableAnswer,
     VersionAnswer,
@@ -168,8 +168,9 @@ class Secrets:
     def delete(self, name: str) -> None:
         self._api.delete_secrets_one(name)
 
-    def usage(self, name: str) -> UsesAnswer:
-        return self._api.get_secrets_one_usage(name)
+    def usage(self, name: str) -> Pages[UseAnswer]:
+        """The workflows that name it."""
+        return Pages(lambda cursor: self._api.get_secrets_one_usage(name, cursor=cursor))
 
 
 class Variables:

@@ -21,7 +21,7 @@ from flowforge.kit.values import JsonObject
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="Who may do what, and why.")
 
-_COLUMNS: Final = (
+COLUMNS: Final = (
     field("effect", "effect", style="bold"),
     field("who", "email"),
     field("role", "role"),
@@ -64,7 +64,7 @@ def explain(
 
     with open_place(frame) as place:
         found = place.report(look)
-    frame.output.write_rows(map(_describe, found.because), _COLUMNS)
+    frame.output.write_rows(map(_describe, found.because), COLUMNS)
     if not found.is_allowed:
         raise CommandFailedError(ExitCode.FAILED)
 
@@ -76,11 +76,12 @@ def find_who_can(ctx: typer.Context, permission: Permission, *, workspace: In = 
     check_permissions("permission", [permission])
 
     async def look(session: AsyncSession) -> list[Reason]:
-        return await look_who_can(session, permission, await _find_scope(session, workspace or place.workspace_id))
+        people = await look_who_can(session, permission, await _find_scope(session, workspace or place.workspace_id))
+        return [reason for reasons in people for reason in reasons]
 
     with open_place(frame) as place:
         found = place.report(look)
-    frame.output.write_rows(map(_describe, found), _COLUMNS, empty="Nobody may do this.")
+    frame.output.write_rows(map(_describe, found), COLUMNS, empty="Nobody may do this.")
 
 
 async def _find_scope(session: AsyncSession, workspace: str) -> Scope:

@@ -7,9 +7,11 @@ from typing import Annotated, Final
 import typer
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from flowforge.audit import filters, repository
-from flowforge.audit.checkpoints import list_newest, read_checkpoint
+from flowforge.audit import repository
+from flowforge.audit.checkpoints import read_checkpoint, select_checkpoints
+from flowforge.audit.errors import AuditRowNotFoundError
 from flowforge.audit.exporting import Selection, export_lines, export_table, show_rows
+from flowforge.audit.filters import AUDIT, CHECKPOINTS
 from flowforge.audit.proving import read_keys, verify_chain, verify_file
 from flowforge.audit.verifying import Verdict
 from flowforge.entrypoints.cli.codes import ExitCode
@@ -21,6 +23,7 @@ from flowforge.kit.atomic import DraftFile
 from flowforge.kit.folder import explain_os_error
 from flowforge.kit.signing import PublicKey, open_signing
 from flowforge.kit.values import JsonObject
+from flowforge.web.lists import Asked
 
 app = typer.Typer(
     add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="Who did what: list, export, verify, also offline."
@@ -58,15 +61,15 @@ def list_(
 ) -> None:
     """What was done, newest first."""
     frame = frame_of(ctx)
-    exact = {"entity": entity, "entity_id": entity_id, "actor": actor}
-    conditions = [filters.filter_text(name, "eq", [value]) for name, value in exact.items() if value is not None]
-    if action is not None:
-        conditions.append(filters.filter_text("action", "starts_with" if action.endswith(".") else "eq", [action]))
+    wanted = {"entity:eq": entity, "entity_id:eq": entity_id, "actor:eq": actor}
+    wanted["action:starts_with" if action is not None and action.endswith(".") else "action:eq"] = action
+    where = tuple(f"{condition}:{value}" for condition, value in wanted.items() if value is not None)
     with open_place(frame) as place:
         keyring = place.installation.keyring
 
         async def look(session: AsyncSession) -> list[JsonObject]:
-            rows = await repository.list_newest_rows(session, place.workspace_id, conditions, None, limit)
+            selection = AUDIT.read(Asked(limit, where=where))
+            rows, _ = selection.cut(await repository.list_rows(session, place.workspace_id, selection))
             return await show_rows(session, keyring, rows)
 
         rows = place.report(look)
@@ -74,11 +77,30 @@ def list_(
 
 
 @app.command()
+def show(ctx: typer.Context, no: Annotated[int, typer.Argument(min=1, help="Its number, as `audit list` shows it.")]) -> None:
+    """One row, with what was there before and after."""
+    frame = frame_of(ctx)
+    with open_place(frame) as place:
+        keyring = place.installation.keyring
+
+        async def look(session: AsyncSession) -> JsonObject:
+            row = await repository.find_row(session, place.workspace_id, no)
+            if row is None:
+                raise AuditRowNotFoundError(no)
+            (shown,) = await show_rows(session, keyring, [row])
+            return shown
+
+        described = place.report(look)
+    frame.output.write_object(described)
+
+
+@app.command()
 def checkpoints(ctx: typer.Context, *, limit: Limit = _LIMIT) -> None:
     """The signed checkpoints, newest first. Keep a copy elsewhere: against it a chain written anew as a whole is noticed too."""
     frame = frame_of(ctx)
     with open_place(frame) as place:
-        rows = place.report(lambda session: list_newest(session, None, limit))
+        selection = CHECKPOINTS.read(Asked(limit))
+        rows, _ = selection.cut(place.report(lambda session: select_checkpoints(session, selection)))
     described = [read_checkpoint(row).describe() for row in rows]
     frame.output.write_rows(described, CHECKPOINT_COLUMNS, empty="There is no checkpoint yet; a server makes one each hour.")
 

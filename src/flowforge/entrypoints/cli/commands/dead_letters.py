@@ -7,10 +7,11 @@
 from typing import Annotated, Final
 
 import typer
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from flowforge.audit.service import INSTALLATION, record_as
 from flowforge.cluster.dead_letters import (
     DeadEvent,
-    LetterId,
     LetterKind,
     RefusedMessage,
     discard_letter,
@@ -23,14 +24,13 @@ from flowforge.cluster.dead_letters import (
 from flowforge.entrypoints.cli.columns import Column, field, show_value
 from flowforge.entrypoints.cli.commands.runs import show as show_run
 from flowforge.entrypoints.cli.failures import UsageError
-from flowforge.entrypoints.cli.frame import ACTOR, frame_of
+from flowforge.entrypoints.cli.frame import frame_of
 from flowforge.entrypoints.cli.place import Place, open_place
-from flowforge.entrypoints.cli.run_place import open_run
+from flowforge.entrypoints.cli.run_place import open_run, tell_run
 from flowforge.kit.border import decode
 from flowforge.kit.values import JsonObject
 from flowforge.language.times import format_timestamp_ms
 from flowforge.runs.service import list_suspects
-from flowforge.runs.steering import send_mail
 from flowforge.runs.times import format_optional_time
 from flowforge.runs.types import RunHeader
 from flowforge.runs.views import describe_row
@@ -109,7 +109,12 @@ def redrive(ctx: typer.Context, letter_id: Letter) -> None:
     frame = frame_of(ctx)
     with open_place(frame) as place:
         now_ms = place.now_ms
-        place.write(lambda session: redrive_event(session, letter, now_ms))
+
+        async def change(session: AsyncSession) -> None:
+            await redrive_event(session, letter, now_ms)
+            await _record(session, place, "dead_letter.redriven", letter_id)
+
+        place.write(change)
     frame.output.confirm(f"{letter_id} is tried again.", {"id": letter_id, "kind": letter.kind.value, "done": "redrive"})
 
 
@@ -122,12 +127,17 @@ def discard(ctx: typer.Context, letter_id: Letter) -> None:
         return
     frame = frame_of(ctx)
     with open_place(frame) as place:
-        _discard(place, letter)
+
+        async def change(session: AsyncSession) -> None:
+            await discard_letter(session, letter)
+            await _record(session, place, "dead_letter.discarded", letter_id)
+
+        place.write(change)
     frame.output.confirm(f"{letter_id} is deleted.", {"id": letter_id, "kind": letter.kind.value, "done": "discard"})
 
 
-def _discard(place: Place, letter: LetterId) -> None:
-    place.write(lambda session: discard_letter(session, letter))
+async def _record(session: AsyncSession, place: Place, action: str, letter_id: str) -> None:
+    await record_as(session, place.author, action, "dead_letter", letter_id, workspace_id=INSTALLATION)
 
 
 def _tell_run(ctx: typer.Context, run_id: str, kind: str, told: str) -> None:
@@ -138,7 +148,8 @@ def _tell_run(ctx: typer.Context, run_id: str, kind: str, told: str) -> None:
         if step is None:
             raise UsageError(f"{run_id} is no dead letter; `flowforge dead-letters list` shows those that are.")
         body: JsonObject = {"step": step} if kind == "retry" else {}
-        send_mail(place.installation.store, opened.run.header, kind, body, by=ACTOR)
+        action = "dead_letter.redriven" if kind == "retry" else "dead_letter.discarded"
+        tell_run(place, opened.run.header, kind, body, action=action)
     frame.output.confirm(f"{run_id} {told}.", {"run_id": run_id, "sent": kind})
 
 

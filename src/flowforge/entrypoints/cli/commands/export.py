@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from flowforge.audit.service import Author, record_as
+from flowforge.audit.service import record_as
 from flowforge.entrypoints.cli.arguments import write_file
-from flowforge.entrypoints.cli.frame import ACTOR, frame_of
+from flowforge.entrypoints.cli.frame import frame_of
 from flowforge.entrypoints.cli.place import open_place
 from flowforge.kit.border import encode
 from flowforge.workflows.transfer.service import describe_export, export_configuration
@@ -35,7 +35,7 @@ def export(
             lambda session: export_configuration(session, place.workspace_id, names=workflows or None, at_ms=place.now_ms)
         )
         noted = describe_export(found)
-        author = Author(ACTOR, keyring=place.installation.keyring)
+        author = place.author
         place.write(
             lambda session: record_as(
                 session,

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 import pydantic
 import typer
 
-from flowforge.audit.service import Author, record_as
+from flowforge.audit.service import record_as
 from flowforge.entrypoints.cli.arguments import read_bytes
 from flowforge.entrypoints.cli.columns import field
 from flowforge.entrypoints.cli.frame import ACTOR, frame_of
@@ -86,12 +86,11 @@ def _apply(place: Place, given: Configuration, plan: Plan, *, skips_conflicts: b
 
 async def _store(place: Place, given: Configuration, plan: Plan) -> None:
     on_published = make_trigger_switch(place.installation).on_published
-    author = Author(ACTOR, keyring=place.installation.keyring)
     async with place.installation.database.write.begin() as session:
         await apply_plan(Import(session, ACTOR, place.workspace_id, place.now_ms, plan, on_published), given)
         await record_as(
             session,
-            author,
+            place.author,
             "configuration.imported",
             "configuration",
             place.workspace_id,

@@ -1,21 +1,27 @@
 """`flowforge keys`."""
 
-from typing import Annotated, Final
+from functools import partial
+from typing import Annotated
 
 import typer
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from flowforge.audit.service import Author, record_as
+from flowforge.audit.service import record_as
 from flowforge.entrypoints.cli.columns import field
-from flowforge.entrypoints.cli.frame import ACTOR, frame_of
-from flowforge.entrypoints.cli.place import Place, open_place
+from flowforge.entrypoints.cli.frame import frame_of
+from flowforge.entrypoints.cli.place import open_place
+from flowforge.identity.keys import list_key_usage
+from flowforge.identity.lists import KEY_USAGE, KEYS
 from flowforge.identity.service import KeyWish, create_key, get_key, get_user, list_keys, revoke_key, summarize_key
-from flowforge.identity.types_accounts import KeySummary, NewKey
+from flowforge.identity.types_accounts import KeySummary, KeyUsage, NewKey
 from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.language.times import format_timestamp_ms
+from flowforge.web.bodies import TitleAdapter
+from flowforge.web.selecting import read_all
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="API keys of the workspace.")
 
+KeyIn = Annotated[str, typer.Argument(help="Its id, or its first 12 characters.")]
 COLUMNS = (
     field("prefix", "prefix", style="bold"),
     field("name", "name"),
@@ -23,7 +29,12 @@ COLUMNS = (
     field("expires", "expires_at"),
     field("state", "state"),
 )
-_PAGE: Final = 200
+USAGE_COLUMNS = (
+    field("hour", "hour", style="bold"),
+    field("from", "address"),
+    field("requests", "requests"),
+    field("last used", "last_used_at"),
+)
 
 
 def _describe(key: KeySummary, now_ms: int) -> JsonObject:
@@ -40,10 +51,6 @@ def _describe(key: KeySummary, now_ms: int) -> JsonObject:
     }
 
 
-def _name_author(place: Place) -> Author:
-    return Author(actor=ACTOR, at_ms=place.now_ms, keyring=place.installation.keyring)
-
-
 @app.command()
 def create(
     ctx: typer.Context,
@@ -57,7 +64,7 @@ def create(
     """Make an API key, and print it: the only time that it is shown."""
     frame = frame_of(ctx)
     with open_place(frame) as place:
-        now_ms, author = place.now_ms, _name_author(place)
+        now_ms, author = place.now_ms, place.author
 
         async def make(session: AsyncSession) -> NewKey:
             user = await get_user(session, email)
@@ -82,13 +89,7 @@ def list_(ctx: typer.Context) -> None:
         now_ms = place.now_ms
 
         async def read(session: AsyncSession) -> list[KeySummary]:
-            rows = await list_keys(session, place.workspace_id, limit=_PAGE)
-            found = list(rows)
-            while len(rows) > _PAGE:
-                found.pop()
-                rows = await list_keys(session, place.workspace_id, after_id=found[-1].id, limit=_PAGE)
-                found.extend(rows)
-            return [summarize_key(row) for row in found]
+            return [summarize_key(row) for row in await read_all(KEYS, partial(list_keys, session, place.workspace_id))]
 
         keys = place.read(read)
     rows = (_describe(key, now_ms) for key in keys)
@@ -96,11 +97,11 @@ def list_(ctx: typer.Context) -> None:
 
 
 @app.command()
-def revoke(ctx: typer.Context, key: Annotated[str, typer.Argument(help="Its id, or its first 12 characters.")]) -> None:
+def revoke(ctx: typer.Context, key: KeyIn) -> None:
     """Refuse a key for ever, within 5 seconds."""
     frame = frame_of(ctx)
     with open_place(frame) as place:
-        now_ms, author = place.now_ms, _name_author(place)
+        now_ms, author = place.now_ms, place.author
 
         async def change(session: AsyncSession) -> KeySummary:
             row = await get_key(session, place.workspace_id, key)
@@ -111,3 +112,57 @@ def revoke(ctx: typer.Context, key: Annotated[str, typer.Argument(help="Its id, 
 
         summary = place.write(change)
     frame.output.confirm(f"The key {summary.prefix} is revoked.", _describe(summary, now_ms))
+
+
+@app.command()
+def show(ctx: typer.Context, key: KeyIn) -> None:
+    """One key; its text is never shown again."""
+    frame = frame_of(ctx)
+    with open_place(frame) as place:
+        now_ms = place.now_ms
+        row = place.read(lambda session: get_key(session, place.workspace_id, key))
+    frame.output.write_object(_describe(summarize_key(row), now_ms))
+
+
+@app.command()
+def rename(ctx: typer.Context, key: KeyIn, name: Annotated[str, typer.Argument(help="What the key is for.")]) -> None:
+    """Give a key another name. Nothing else of a key changes."""
+    frame = frame_of(ctx)
+    with open_place(frame) as place:
+        now_ms, author = place.now_ms, place.author
+
+        async def change(session: AsyncSession) -> KeySummary:
+            row = await get_key(session, place.workspace_id, key)
+            before, row.name = row.name, TitleAdapter.validate_python(name)
+            noted: tuple[dict[str, JsonValue], dict[str, JsonValue]] = ({"name": before}, {"name": name})
+            workspace_id = place.workspace_id
+            await record_as(
+                session, author, "key.updated", "key", row.id, before=noted[0], after=noted[1], workspace_id=workspace_id
+            )
+            return summarize_key(row)
+
+        summary = place.write(change)
+    frame.output.confirm(f"The key {summary.prefix} is called {name}.", _describe(summary, now_ms))
+
+
+@app.command()
+def usage(ctx: typer.Context, key: KeyIn) -> None:
+    """How often a key was used, by hour and address, the latest first, of the last 90 days."""
+    frame = frame_of(ctx)
+    with open_place(frame) as place:
+
+        async def read(session: AsyncSession) -> list[KeyUsage]:
+            row = await get_key(session, place.workspace_id, key)
+            return await read_all(KEY_USAGE, partial(list_key_usage, session, place.workspace_id, row))
+
+        used = place.read(read)
+    rows: list[JsonObject] = [
+        {
+            "hour": format_timestamp_ms(one.hour_at_ms),
+            "address": one.address,
+            "requests": one.requests,
+            "last_used_at": format_timestamp_ms(one.used_at_ms),
+        }
+        for one in used
+    ]
+    frame.output.write_rows(rows, USAGE_COLUMNS, empty="It was not used in the last 90 days.")

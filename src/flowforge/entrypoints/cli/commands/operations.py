@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, cast
 
 import typer
@@ -12,7 +12,7 @@ from flowforge.entrypoints.cli.arguments import read_json, read_pairs, set_paths
 from flowforge.entrypoints.cli.codes import ExitCode
 from flowforge.entrypoints.cli.columns import Column, field, show_value
 from flowforge.entrypoints.cli.commands.schema import make_schema
-from flowforge.entrypoints.cli.failures import CommandFailedError
+from flowforge.entrypoints.cli.failures import CommandFailedError, describe_detail
 from flowforge.entrypoints.cli.files import save_file, store_file
 from flowforge.entrypoints.cli.frame import Frame, frame_of
 from flowforge.entrypoints.cli.output import Output
@@ -20,7 +20,7 @@ from flowforge.entrypoints.wiring import Toolbox, open_installation
 from flowforge.kit.errors import ValidationError
 from flowforge.kit.objects import ObjectStore
 from flowforge.kit.values import JsonObject, JsonValue
-from flowforge.operations.calling import InvalidParametersError
+from flowforge.operations.calling import InvalidParametersError, validate_parameters
 from flowforge.operations.context import LogWriter
 from flowforge.operations.definition import AttemptError, Operation
 from flowforge.operations.reference import list_fields, name_result
@@ -42,6 +42,7 @@ _PARAMETERS = (
     field("default", "default"),
     field("meaning", "description"),
 )
+_FAULTS = (field("parameter", "field", style="bold"), field("message", "message"), field("code", "code"))
 _RESULT = (field("result", "name", style="bold"), field("type", "type"), field("meaning", "description"))
 
 
@@ -164,6 +165,39 @@ def call(
     frame.output.write_text(json.dumps(result, ensure_ascii=False, indent=None if frame.output.is_json else 2))
     if save:
         save_file(objects, result, save)
+
+
+@app.command("test")
+def check(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help="Like crypto.hash.")],
+    *,
+    input_: Annotated[str, typer.Option("--input", help="The parameters: JSON, @FILE, or - for stdin.")] = "{}",
+    set_: Annotated[list[str] | None, typer.Option("--set", help="path=value (repeatable).", show_default=False)] = None,
+) -> None:
+    """Check the parameters of an operation; nothing is called. Leaves with 1 where they do not fit."""
+    frame = frame_of(ctx)
+    settings = frame.load_settings()
+    operation = Toolbox(settings).registry.get(name)
+    parameters = set_paths(read_json(input_, settings.limits, "--input"), set_ or [], settings.limits)
+    try:
+        validate_parameters(operation, parameters)
+    except InvalidParametersError as error:
+        print_verdict(frame.output, [describe_detail(fault) for fault in error.faults])
+    else:
+        print_verdict(frame.output, [])
+
+
+def print_verdict(output: Output, faults: Sequence[JsonObject]) -> None:
+    """Whether parameters fit, and each fault. Raises CommandFailedError where they do not."""
+    if output.is_json:
+        output.write_line({"valid": not faults, "errors": [*faults]})
+    elif faults:
+        output.write_rows(faults, _FAULTS)
+    else:
+        output.say("The parameters fit.")
+    if faults:
+        raise CommandFailedError(ExitCode.FAILED)
 
 
 def _call(frame: Frame, name: str, parameters: JsonValue, files: Mapping[str, str]) -> tuple[ObjectStore, JsonValue]:

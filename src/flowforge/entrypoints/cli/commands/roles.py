@@ -1,32 +1,34 @@
 """`flowforge roles`: which there are, and who has them, on this machine's data folder."""
 
+from functools import partial
 from typing import Annotated, Final
 
 import typer
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from flowforge.audit.service import Author, record_as
+from flowforge.audit.service import record_as
 from flowforge.entrypoints.cli.columns import field
 from flowforge.entrypoints.cli.frame import ACTOR, frame_of
 from flowforge.entrypoints.cli.place import Place, open_place
 from flowforge.identity.assignments import AssignmentFilter, assign_role, get_person_by_text, list_assignments, unassign_role
 from flowforge.identity.errors_roles import WorkspaceNotFoundError
-from flowforge.identity.roles import Role, get_role, list_built_in, list_custom, read_names
+from flowforge.identity.lists import ASSIGNMENTS
+from flowforge.identity.roles import Role, get_role, list_roles, read_names
 from flowforge.identity.scopes import Scope
 from flowforge.identity.workspaces import find_workspace
 from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.language.times import format_timestamp_ms
+from flowforge.web.selecting import read_all
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="Roles: which there are, who has them.")
 
-_COLUMNS: Final = (field("role", "name", style="bold"), field("built in", "built_in"), field("description", "description"))
-_GIVEN_COLUMNS: Final = (
+COLUMNS: Final = (field("role", "name", style="bold"), field("built in", "built_in"), field("description", "description"))
+GIVEN_COLUMNS: Final = (
     field("who", "principal", style="bold"),
     field("role", "role"),
     field("scope", "scope"),
     field("since", "created_at"),
 )
-_MOST: Final = 1_000
 
 Person = Annotated[str, typer.Argument(metavar="PERSON", help="An email, or usr_…")]
 RoleName = Annotated[str, typer.Argument(metavar="ROLE", help="As `roles list` shows it.")]
@@ -43,8 +45,8 @@ def list_(ctx: typer.Context) -> None:
     """All roles, the built-in ones first."""
     frame = frame_of(ctx)
     with open_place(frame) as place:
-        own = place.report(lambda session: list_custom(session, search="", after_name="", limit=_MOST))
-    frame.output.write_rows(map(_describe, [*list_built_in(), *own]), _COLUMNS)
+        found = place.report(list_roles)
+    frame.output.write_rows(map(_describe, found), COLUMNS)
 
 
 @app.command()
@@ -66,7 +68,7 @@ def given(
 
     async def look(session: AsyncSession) -> list[JsonObject]:
         principal = None if person is None else (await get_person_by_text(session, person)).id
-        rows = await list_assignments(session, AssignmentFilter(principal=principal, limit=_MOST))
+        rows = await read_all(ASSIGNMENTS, partial(list_assignments, session, AssignmentFilter(principal=principal)))
         names = await read_names(session, [row.role for row in rows])
         return [
             {
@@ -80,7 +82,7 @@ def given(
 
     with open_place(frame) as place:
         rows = place.report(look)
-    frame.output.write_rows(rows, _GIVEN_COLUMNS, empty="Nobody has a role.")
+    frame.output.write_rows(rows, GIVEN_COLUMNS, empty="Nobody has a role.")
 
 
 @app.command()
@@ -106,8 +108,9 @@ async def _give(session: AsyncSession, place: Place, person: str, role: str, wor
     row_id = await assign_role(session, user.id, role, at_ms=place.now_ms, actor=ACTOR, scope=scope)
     told: JsonObject = {"principal": user.id, "role": role, "scope": str(scope)}
     if row_id is not None:
-        author = Author(ACTOR, at_ms=place.now_ms)
-        await record_as(session, author, "role.assigned", "role_assignment", row_id, after=told, workspace_id=scope.workspace_id)
+        await record_as(
+            session, place.author, "role.assigned", "role_assignment", row_id, after=told, workspace_id=scope.workspace_id
+        )
     return told
 
 
@@ -116,9 +119,8 @@ async def _take(session: AsyncSession, place: Place, person: str, role: str, wor
     row_id = await unassign_role(session, user.id, role, scope=scope)
     told: JsonObject = {"principal": user.id, "role": role, "scope": str(scope)}
     if row_id is not None:
-        author = Author(ACTOR, at_ms=place.now_ms)
         await record_as(
-            session, author, "role.unassigned", "role_assignment", row_id, before=told, workspace_id=scope.workspace_id
+            session, place.author, "role.unassigned", "role_assignment", row_id, before=told, workspace_id=scope.workspace_id
         )
     return told
 

@@ -10,8 +10,8 @@ from flowforge.engine.births import DEFAULT_PRIORITY, StartRequest
 from flowforge.engine.events import PinnedVersion
 from flowforge.engine.executor import Started
 from flowforge.entrypoints.cli.arguments import read_duration_ms, read_json, read_pairs, set_paths
-from flowforge.entrypoints.cli.carrying import Followed, carry_run, carrying_engine, exit_code_of_status, run_interruptibly
-from flowforge.entrypoints.cli.codes import ExitCode
+from flowforge.entrypoints.cli.carrying import Followed, carry_run, carrying_engine, run_interruptibly
+from flowforge.entrypoints.cli.codes import ExitCode, exit_code_of_status
 from flowforge.entrypoints.cli.failures import CommandFailedError, format_detail
 from flowforge.entrypoints.cli.frame import ACTOR, Frame, frame_of
 from flowforge.entrypoints.cli.options import with_options

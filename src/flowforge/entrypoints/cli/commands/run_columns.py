@@ -31,6 +31,11 @@ def _length(row: JsonObject) -> str:
     return format_length(duration_ms) if isinstance(duration_ms, int) else ""
 
 
+def _show_indented(row: JsonObject) -> str:
+    depth = row["depth"]
+    return "  " * max(depth, 0) + show_value(row["id"]) if isinstance(depth, int) else show_value(row["id"])
+
+
 LIST_COLUMNS: Final = (
     field("run", "id", style="bold"),
     field("workflow", "workflow"),
@@ -40,6 +45,14 @@ LIST_COLUMNS: Final = (
     Column("took", _length),
     field("error", "error_code"),
     field("subject", "subject"),
+)
+TREE_COLUMNS: Final = (
+    Column("run", _show_indented, style="bold"),
+    field("workflow", "workflow"),
+    status(),
+    field("started", "started_at"),
+    Column("took", _length),
+    field("error", "error_code"),
 )
 EVENTS_COLUMNS: Final = (
     field("seq", "seq"),

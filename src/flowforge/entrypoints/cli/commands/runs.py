@@ -4,27 +4,36 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated, Final, cast
 
 import typer
 
 from flowforge.entrypoints.cli.arguments import read_pairs, read_time_ms, write_file
-from flowforge.entrypoints.cli.carrying import exit_code_of_status
+from flowforge.entrypoints.cli.codes import exit_code_of_status
 from flowforge.entrypoints.cli.columns import show_value
 from flowforge.entrypoints.cli.commands import runs_continuing, runs_steering
-from flowforge.entrypoints.cli.commands.run_columns import EFFECTS_COLUMNS, EVENTS_COLUMNS, LIST_COLUMNS, LOGS_COLUMNS
+from flowforge.entrypoints.cli.commands.run_columns import (
+    EFFECTS_COLUMNS,
+    EVENTS_COLUMNS,
+    LIST_COLUMNS,
+    LOGS_COLUMNS,
+    TREE_COLUMNS,
+)
 from flowforge.entrypoints.cli.failures import CommandFailedError, UsageError
 from flowforge.entrypoints.cli.frame import Frame, frame_of
 from flowforge.entrypoints.cli.options import with_options
+from flowforge.entrypoints.cli.output import Output
 from flowforge.entrypoints.cli.place import Place, open_place
 from flowforge.entrypoints.cli.progress import make_progress, print_result, print_timeline
 from flowforge.entrypoints.cli.run_place import OpenedRun, find_header, open_run
 from flowforge.kit.border import encode
 from flowforge.kit.values import JsonObject
+from flowforge.runs.diagnosing import diagnose_run
 from flowforge.runs.effects import read_effects
 from flowforge.runs.events import EventStream
 from flowforge.runs.export import export_run
 from flowforge.runs.history import History
+from flowforge.runs.relatives import list_relatives
 from flowforge.runs.service import LoadedRun, RunFilter, list_logs, list_runs, load_run, read_journal
 from flowforge.runs.types import JournalTurn, RunHeader
 from flowforge.runs.views import describe_effect, describe_log, describe_row, describe_run, describe_step, error_of, output_of
@@ -35,6 +44,7 @@ app = typer.Typer(
 
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
 
+TREE_MAX: Final = 1_000
 _POLL_S: Final = 0.25
 _STATUSES: Final = ("queued", "running", "waiting", "paused", "completed", "failed", "cancelled", "timed_out")
 
@@ -269,6 +279,42 @@ def effects(ctx: typer.Context, run_id: RunId) -> None:
         run = _load(place, run_id)
     rows = [describe_effect(effect) for effect in read_effects(run.turns, run.workflow)]
     frame.output.write_rows(rows, EFFECTS_COLUMNS, empty="The run has touched nothing outside.")
+
+
+@app.command()
+def tree(ctx: typer.Context, run_id: RunId) -> None:
+    """The runs that called this one, the run itself, and those that it called, each below the one that called it."""
+    frame = frame_of(ctx)
+    with open_place(frame) as place:
+        header = find_header(place, run_id)
+        page = place.report(lambda session: list_relatives(session, header, limit=TREE_MAX, cursor=None))
+    frame.output.write_rows(page.items, TREE_COLUMNS)
+    if page.cursor is not None:
+        frame.output.say(f"There are more than {TREE_MAX}; `flowforge runs list` finds every one.")
+
+
+@app.command()
+def diagnose(ctx: typer.Context, run_id: RunId) -> None:
+    """What went wrong, whether it is new, and what helps."""
+    frame = frame_of(ctx)
+    with open_place(frame) as place:
+        opened = open_run(place, run_id)
+        told = place.read(lambda session: diagnose_run(session, opened, place.now_ms))
+    print_diagnosis(frame.output, told)
+
+
+def print_diagnosis(output: Output, told: JsonObject) -> None:
+    if output.is_json:
+        output.write_line(told)
+        return
+    output.write_text(show_value(told["sentence"]))
+    error = told["error"]
+    if isinstance(error, dict):
+        output.write_text(f"{error['code']} at {told['failing_step']}: {error['message']}")
+        output.write_text(f"So failed in the last 7 days: {told['same_error']} runs.")
+    for suggestion in cast("list[JsonObject]", told["suggestions"]):
+        request = suggestion.get("request")
+        output.write_text(f"  {suggestion['text']}" + (f"  ({request})" if request else ""))
 
 
 @app.command()

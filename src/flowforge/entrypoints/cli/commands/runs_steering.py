@@ -1,19 +1,23 @@
-"""`flowforge runs cancel, pause, resume, retry, skip, resolve, signal, edit`: messages to a run."""
+"""`flowforge runs cancel, pause, resume, retry, skip, resolve, signal, edit, change`: what people do with a run."""
 
 from typing import Annotated
 
 import typer
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from flowforge.audit.service import record_as
 from flowforge.engine.ports import RUN_QUEUE
-from flowforge.entrypoints.cli.arguments import read_json, set_paths
+from flowforge.entrypoints.cli.arguments import read_json, read_pairs, set_paths
 from flowforge.entrypoints.cli.failures import UsageError
-from flowforge.entrypoints.cli.frame import ACTOR, Frame, frame_of
+from flowforge.entrypoints.cli.frame import Frame, frame_of
 from flowforge.entrypoints.cli.place import Place, open_place
-from flowforge.entrypoints.cli.run_place import find_header, open_run, require_state
+from flowforge.entrypoints.cli.run_place import find_header, open_run, require_state, tell_run
 from flowforge.entrypoints.cli.staff import find_living_workers
 from flowforge.kit.values import JsonObject, JsonValue
-from flowforge.runs.steering import check_correction, check_resolve, check_retry, check_skip, refuse_ended, send_mail
+from flowforge.runs.changing import change_run, check_patch, describe_changeable
+from flowforge.runs.steering import check_correction, check_resolve, check_retry, check_skip, refuse_ended
 from flowforge.runs.types import RunHeader
+from flowforge.runs.views import describe_row
 
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
 StepKey = Annotated[str, typer.Argument(metavar="STEP", help="The step's id; in a loop with its path: items.3/fetch.")]
@@ -22,7 +26,7 @@ Value = Annotated[str | None, typer.Option("--output", help="JSON, @FILE, or - f
 
 def register(app: typer.Typer) -> None:
     """Puts these commands into `flowforge runs`."""
-    for command in (cancel, pause, resume, retry, skip, resolve, signal, edit):
+    for command in (cancel, pause, resume, retry, skip, resolve, signal, edit, change):
         app.command()(command)
 
 
@@ -34,7 +38,7 @@ def cancel(
 ) -> None:
     """End a run: nothing new begins, steps in flight get 10 s, `finally` runs."""
     body: JsonObject = {"reason": reason} if reason else {}
-    _send_simple(frame_of(ctx), run_id, "cancel", body, "is being cancelled")
+    _send_simple(frame_of(ctx), run_id, "cancel", body, "is being cancelled", body)
 
 
 def pause(ctx: typer.Context, run_id: RunId) -> None:
@@ -54,7 +58,8 @@ def retry(ctx: typer.Context, run_id: RunId, step: StepKey) -> None:
         opened = open_run(place, run_id)
         refuse_ended(opened.run)
         check_retry(opened.run, require_state(opened), step)
-        _send(frame, place, opened.run.header, "retry", {"step": step}, f"tries {step} again")
+        body: JsonObject = {"step": step}
+        _send(frame, place, opened.run.header, "retry", body, f"tries {step} again", body)
 
 
 def skip(ctx: typer.Context, run_id: RunId, step: StepKey, *, output: Value = None) -> None:
@@ -65,7 +70,7 @@ def skip(ctx: typer.Context, run_id: RunId, step: StepKey, *, output: Value = No
         refuse_ended(opened.run)
         check_skip(opened.run, require_state(opened), step)
         body: JsonObject = {"step": step, "output": _read_value(place, output)}
-        _send(frame, place, opened.run.header, "skip", body, f"skips {step}")
+        _send(frame, place, opened.run.header, "skip", body, f"skips {step}", {"step": step})
 
 
 def resolve(
@@ -92,7 +97,8 @@ def resolve(
         body: JsonObject = {"step": step, "happened": happened}
         if happened:
             body["output"] = _read_value(place, output)
-        _send(frame, place, opened.run.header, "resolve", body, f"knows about {step} now")
+        noted: JsonObject = {"step": step, "happened": happened}
+        _send(frame, place, opened.run.header, "resolve", body, f"knows about {step} now", noted)
 
 
 def signal(
@@ -110,7 +116,7 @@ def signal(
         body: JsonObject = {"name": name, "payload": _read_value(place, payload)}
         if key is not None:
             body["key"] = key
-        _send(frame, place, header, "signal", body, f"has the signal {name}")
+        _send(frame, place, header, "signal", body, f"has the signal {name}", {"name": name, "key": key})
 
 
 def edit(
@@ -130,17 +136,88 @@ def edit(
         limits = place.installation.settings.limits
         value = opened.run.history.input if input_ is None else read_json(input_, limits, "--input")
         corrected = check_correction(opened.run, set_paths(value, set_ or [], limits))
-        _send(frame, place, opened.run.header, "edit", {"input": corrected}, "has the corrected input")
+        noted: JsonObject = {"fields": [*_list_changed(opened.run.history.input, corrected)]}
+        _send(frame, place, opened.run.header, "edit", {"input": corrected}, "has the corrected input", noted)
 
 
-def _send_simple(frame: Frame, run_id: str, kind: str, body: JsonObject, told: str) -> None:
+def change(
+    ctx: typer.Context,
+    run_id: RunId,
+    *,
+    labels: Annotated[
+        list[str] | None,
+        typer.Option("--label", help="name=value; an empty value takes it away (repeatable).", show_default=False),
+    ] = None,
+    subject: Annotated[
+        str | None, typer.Option("--subject", help="What the run is about; empty: nothing.", show_default=False)
+    ] = None,
+    priority: Annotated[
+        int | None, typer.Option("--priority", min=0, max=9, help="0 is first; of an open run.", show_default=False)
+    ] = None,
+) -> None:
+    """Change labels, subject or priority of a run. What it has begun keeps its priority."""
+    frame, patch = frame_of(ctx), read_change(labels, subject, priority)
     with open_place(frame) as place:
-        _send(frame, place, find_header(place, run_id), kind, body, told)
+        header = find_header(place, run_id)
+
+        async def apply(session: AsyncSession) -> RunHeader:
+            before, after = await change_run(session, header, patch, if_match=None)
+            if before != after:
+                noted, workspace_id = (describe_changeable(before), describe_changeable(after)), place.workspace_id
+                await record_as(
+                    session,
+                    place.author,
+                    "run.updated",
+                    "run",
+                    after.id,
+                    before=noted[0],
+                    after=noted[1],
+                    workspace_id=workspace_id,
+                )
+            return after
+
+        after = place.write(apply)
+    frame.output.confirm(f"{after.id} is changed.", describe_row(after))
 
 
-def _send(frame: Frame, place: Place, header: RunHeader, kind: str, body: JsonObject, told: str) -> None:
+def read_change(labels: list[str] | None, subject: str | None, priority: int | None) -> JsonObject:
+    """The merge patch of the options, by the rules of a start.
+
+    Raises:
+        UsageError: nothing is named.
+        ValidationError: a value is bad.
+    """
+    patch: JsonObject = {}
+    if labels:
+        patch["labels"] = {name: value or None for name, value in read_pairs(labels, "--label").items()}
+    if subject is not None:
+        patch["subject"] = subject or None
+    if priority is not None:
+        patch["priority"] = priority
+    if not patch:
+        raise UsageError("Say what to change: --label, --subject or --priority.")
+    return check_patch(patch)
+
+
+def _list_changed(before: JsonValue, after: JsonValue) -> list[str]:
+    """The fields that differ."""
+    if not isinstance(before, dict) or not isinstance(after, dict):
+        return []
+    return sorted(
+        name for name in before.keys() | after.keys() if (name in before, before.get(name)) != (name in after, after.get(name))
+    )
+
+
+def _send_simple(frame: Frame, run_id: str, kind: str, body: JsonObject, told: str, noted: JsonObject | None = None) -> None:
+    with open_place(frame) as place:
+        _send(frame, place, find_header(place, run_id), kind, body, told, noted)
+
+
+def _send(
+    frame: Frame, place: Place, header: RunHeader, kind: str, body: JsonObject, told: str, noted: JsonObject | None
+) -> None:
     doorbell = place.installation.doorbell
-    send_mail(place.installation.store, header, kind, body, by=ACTOR)
+    tell_run(place, header, kind, body, noted=noted)
     doorbell.ring(RUN_QUEUE, header.no, 0)
     frame.output.confirm(f"{header.id} {told}.", {"run_id": header.id, "sent": kind})
     if not find_living_workers(place):

@@ -19,6 +19,7 @@ from flowforge.cluster.scheduler import Scheduler, SchedulerSettings
 from flowforge.engine.machine import Program
 from flowforge.entrypoints.cli.carrying import SIGN_OFF_MS, stopping
 from flowforge.entrypoints.cli.frame import Frame, frame_of
+from flowforge.entrypoints.production import is_production, require_production
 from flowforge.entrypoints.publishing import open_relay
 from flowforge.entrypoints.roles import Role, open_role
 from flowforge.entrypoints.wiring import Installation
@@ -52,6 +53,8 @@ def scheduler(
     """
     frame = frame_of(ctx)
     settings = frame.load_settings()
+    if is_production(settings, by_default=settings.database_url is not None):
+        require_production(settings, "scheduler", needs=())
     if settings.broker_url is not None:
         check_broker_url(settings.broker_url.get_secret_value())
     asyncio.run(_serve(frame, settings, name or f"{socket.gethostname()}-{os.getpid()}"[:_NAME_LENGTH]))
@@ -176,5 +179,6 @@ def _duty_settings(settings: Settings) -> DutySettings:
         stuck_after_ms=settings.stuck_after_ms,
         keep_outbox_ms=settings.keep_outbox_ms,
         keep_runs_ms=settings.keep_runs_ms or None,
+        keep_logs_ms=settings.keep_logs_ms or None,
         step_timeout_ms=settings.limits.step_timeout_ms,
     )

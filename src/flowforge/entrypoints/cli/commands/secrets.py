@@ -3,6 +3,7 @@
 from typing import Annotated
 
 import typer
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from flowforge.entrypoints.cli.arguments import read_secret_text
 from flowforge.entrypoints.cli.columns import field
@@ -11,6 +12,7 @@ from flowforge.entrypoints.cli.place import open_place
 from flowforge.kit.values import JsonObject
 from flowforge.language.times import format_timestamp_ms
 from flowforge.vault.service import delete_secret, list_secrets, set_secret
+from flowforge.vault.telling import tell_secret_deleted, tell_secret_set
 from flowforge.vault.types import SecretSummary
 
 app = typer.Typer(
@@ -55,10 +57,16 @@ def set_(
     frame = frame_of(ctx)
     value = read_secret_text(f"Value of {name}: ")
     with open_place(frame) as place:
-        keyring, now_ms = place.installation.keyring, place.now_ms
-        secret = place.write(
-            lambda session: set_secret(session, keyring, place.workspace_id, name, value=value, hosts=hosts or (), at_ms=now_ms)
-        )
+        keyring = place.installation.keyring
+
+        async def change(session: AsyncSession) -> SecretSummary:
+            made = await set_secret(
+                session, keyring, place.workspace_id, name, value=value, hosts=hosts or (), at_ms=place.now_ms
+            )
+            await tell_secret_set(session, place.author, place.workspace_id, made)
+            return made
+
+        secret = place.write(change)
     frame.output.confirm(f"The secret {name} is set (version {secret.version}).", _describe(secret))
 
 
@@ -67,5 +75,10 @@ def delete(ctx: typer.Context, name: Annotated[str, typer.Argument(help="The sec
     """Remove a secret for good. Steps that need it fail from now on."""
     frame = frame_of(ctx)
     with open_place(frame) as place:
-        place.write(lambda session: delete_secret(session, place.workspace_id, name))
+
+        async def change(session: AsyncSession) -> None:
+            await delete_secret(session, place.workspace_id, name)
+            await tell_secret_deleted(session, place.author, place.workspace_id, name)
+
+        place.write(change)
     frame.output.confirm(f"The secret {name} is gone.", {"name": name, "set": False})

@@ -13,11 +13,11 @@ from flowforge.cluster.messages import check_broker_url
 from flowforge.entrypoints.cli.carrying import SIGN_OFF_MS, stopping
 from flowforge.entrypoints.cli.commands.up import choose_address
 from flowforge.entrypoints.cli.frame import Frame, frame_of
+from flowforge.entrypoints.production import is_production, load_for_production, require_production
 from flowforge.entrypoints.roles import Role, open_role
 from flowforge.entrypoints.server.cluster_ground import open_ground
 from flowforge.entrypoints.server.domains import make_domains
 from flowforge.entrypoints.server.listening import name_address, open_listener
-from flowforge.entrypoints.server.production import require_production
 from flowforge.entrypoints.server.serving import run_duties, serve_domains
 from flowforge.entrypoints.services import Services
 from flowforge.entrypoints.wiring import Installation
@@ -49,11 +49,13 @@ def serve(
     """A server of a cluster: the API, without an engine. Workers carry the runs on, a scheduler fires triggers.
 
     Start as many as you like behind a proxy. It needs PUBLIC_URL, DATABASE_URL, ENCRYPTION_KEY and SIGNING_KEY, and listens nowhere before
-    they are there. SIGTERM: it takes nothing more, and what is being answered gets SHUTDOWN_GRACE. Logs go to stderr.
+    they are there and none of them is an example; ENV=development lets it start nevertheless. SIGTERM: it takes nothing more, and what is
+    being answered gets SHUTDOWN_GRACE. Logs go to stderr.
     """
     frame = frame_of(ctx)
-    settings = choose_address(frame.load_settings(), host, port)
-    require_production(settings)
+    settings = choose_address(load_for_production(frame.load_settings, frame.list_given, "serve"), host, port)
+    if is_production(settings, by_default=True):
+        require_production(settings)
     if settings.broker_url is not None:
         check_broker_url(settings.broker_url.get_secret_value())
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -5,8 +5,9 @@ from typing import Annotated, Any, Final
 import typer
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from flowforge.audit.service import Author, record_as
+from flowforge.audit.service import record_as
 from flowforge.entrypoints.cli.columns import field
+from flowforge.entrypoints.cli.commands import triggers_changing
 from flowforge.entrypoints.cli.frame import ACTOR, frame_of
 from flowforge.entrypoints.cli.place import Place, open_place
 from flowforge.kit.values import JsonObject
@@ -98,7 +99,7 @@ def _set_paused(ctx: typer.Context, trigger_id: str, paused: Paused, word: str) 
         noted = describe_for_audit(after)
         await record_as(
             session,
-            Author(actor=ACTOR, at_ms=place.now_ms),
+            place.author,
             f"trigger.{word}",
             "trigger",
             after.id,
@@ -144,13 +145,15 @@ def discard(ctx: typer.Context, trigger_id: TriggerId) -> None:
 
     async def work(session: AsyncSession) -> int:
         count = await discard_held_events(session, place.workspace_id, trigger_id)
-        author = Author(actor=ACTOR, at_ms=place.now_ms)
         noted: JsonObject = {"events": count}
         await record_as(
-            session, author, "trigger.events_discarded", "trigger", trigger_id, after=noted, workspace_id=place.workspace_id
+            session, place.author, "trigger.events_discarded", "trigger", trigger_id, after=noted, workspace_id=place.workspace_id
         )
         return count
 
     with open_place(frame) as place:
         count = place.write(work)
     frame.output.confirm(f"{count} events are thrown away.", {"discarded": count})
+
+
+triggers_changing.register(app)

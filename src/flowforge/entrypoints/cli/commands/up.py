@@ -11,13 +11,15 @@ from typing import Annotated, Final
 import typer
 import uvloop
 
+from flowforge.audit.types import Author
 from flowforge.engine.births import StartRequest
 from flowforge.engine.executor import Engine
-from flowforge.entrypoints.cli.carrying import Followed, carry_run, exit_code_of_status, stopping
-from flowforge.entrypoints.cli.codes import ExitCode
+from flowforge.entrypoints.cli.carrying import Followed, carry_run, stopping
+from flowforge.entrypoints.cli.codes import ExitCode, exit_code_of_status
 from flowforge.entrypoints.cli.failures import CommandFailedError, UsageError
 from flowforge.entrypoints.cli.frame import Frame, frame_of
 from flowforge.entrypoints.cli.starting import pin_target
+from flowforge.entrypoints.production import UP_NEEDS, is_production, require_production
 from flowforge.entrypoints.running import log_to_folder, open_engine
 from flowforge.entrypoints.server.address import tell_address
 from flowforge.entrypoints.server.listening import open_listener
@@ -33,7 +35,9 @@ from flowforge.runs.service import RunFilter, list_finished_runs, list_runs
 from flowforge.runs.times import format_length
 from flowforge.runs.types import RunHeader
 from flowforge.runs.views import describe_row
+from flowforge.web.addresses import is_loopback, normalize_address
 from flowforge.workflows.service import prepare_publication, publish, push_draft
+from flowforge.workflows.telling import tell_published, tell_pushed
 from flowforge.workflows.types import Source
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -61,7 +65,8 @@ def up(
     """Run the engine and the server on the data folder until they are told to stop.
 
     They take up all open runs, those of dead workers too, and serve the API on HOST and PORT; the link that is printed signs in, once. A
-    new data folder gets a sample workflow, which is run once. Ctrl-C or SIGTERM ends it in order: steps in flight get SHUTDOWN_GRACE. Where
+    new data folder gets a sample workflow, which is run once. On another address than loopback PUBLIC_URL, ENCRYPTION_KEY and SIGNING_KEY
+    must be set, unless ENV is development. Ctrl-C or SIGTERM ends it in order: steps in flight get SHUTDOWN_GRACE. Where
     DATABASE_URL is set, `serve`, `worker` and `scheduler` do this.
     """
     frame = frame_of(ctx)
@@ -71,7 +76,10 @@ def up(
             "`flowforge up` works on a data folder, and DATABASE_URL names a database that many share: start `flowforge serve`, "
             "`flowforge worker` and `flowforge scheduler`, or unset DATABASE_URL."
         )
-    listener = open_listener(settings.host, settings.port) if has_server and not is_once else None
+    is_serving = has_server and not is_once
+    if is_production(settings, by_default=is_serving and not _is_own(settings.host)):
+        require_production(settings, "up", UP_NEEDS)
+    listener = open_listener(settings.host, settings.port) if is_serving else None
     if listener is not None:
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})
     installation = open_installation(settings)
@@ -80,6 +88,11 @@ def up(
         code = runner.run(_serve(task))
     if code is not ExitCode.SUCCESS:
         raise CommandFailedError(code)
+
+
+def _is_own(host: str) -> bool:
+    """Whether nobody but this machine can reach what listens there."""
+    return host == "localhost" or is_loopback(normalize_address(host))
 
 
 def choose_address(settings: Settings, host: str | None, port: int | None) -> Settings:
@@ -167,10 +180,11 @@ async def publish_sample(installation: Installation, engine: Engine) -> None:
     """Puts the sample among the workflows, as a person would: pushed and published."""
     data = files("flowforge.entrypoints").joinpath("samples", f"{SAMPLE}.yaml").read_bytes()
     check, at_ms = installation.check_source, installation.clock.now_ms()
-    sessions = installation.database.write
+    sessions, author = installation.database.write, Author(_ACTOR, at_ms=at_ms)
     async with sessions.begin() as session:
         source = Source(data, DocumentFormat.YAML)
         pushed = await push_draft(session, _ACTOR, DEFAULT_WORKSPACE_ID, source, check=check, at_ms=at_ms)
+        await tell_pushed(session, author, pushed)
     if not pushed.workflow.has_draft:
         return
     async with installation.database.read() as session:
@@ -178,7 +192,8 @@ async def publish_sample(installation: Installation, engine: Engine) -> None:
     # In the writer's thread: a duty of the server may be in a transaction of its own now, and could never end it if the loop waited here.
     await engine.committer.call(installation.store.define, publication.digest, publication.definition)
     async with sessions.begin() as session:
-        await publish(session, _ACTOR, DEFAULT_WORKSPACE_ID, publication, note="The sample", at_ms=at_ms)
+        published = await publish(session, _ACTOR, DEFAULT_WORKSPACE_ID, publication, note="The sample", at_ms=at_ms)
+        await tell_published(session, author, pushed.workflow, published)
 
 
 async def _stay(frame: Frame, installation: Installation, stop: asyncio.Event, mark_ms: int) -> None:

@@ -1,19 +1,23 @@
 """`flowforge users`."""
 
-from typing import Annotated, Final
+from functools import partial
+from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from flowforge.audit.service import Author
 from flowforge.entrypoints.cli.columns import field
+from flowforge.entrypoints.cli.commands import users_changing
+from flowforge.entrypoints.cli.commands.users_changing import EmailIn, describe
 from flowforge.entrypoints.cli.frame import ACTOR, frame_of
 from flowforge.entrypoints.cli.place import Place, open_place
+from flowforge.entrypoints.server.address import find_address
+from flowforge.identity.lists import USERS
 from flowforge.identity.service import (
     HANDED_LINK_MS,
     LinkPurpose,
     NewPerson,
-    UserFilter,
     assign_role,
     create_person,
     describe_user,
@@ -26,8 +30,7 @@ from flowforge.identity.service import (
     tell_user,
 )
 from flowforge.identity.types_accounts import User
-from flowforge.kit.values import JsonObject
-from flowforge.language.times import format_timestamp_ms
+from flowforge.web.selecting import read_all
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="People: make, list, disable, let in.")
 
@@ -38,18 +41,6 @@ COLUMNS = (
     field("id", "id"),
     field("made", "created_at"),
 )
-_PAGE: Final = 200
-
-EmailIn = Annotated[str, typer.Argument(help="The person's email, or id.")]
-
-
-def _describe(user: User) -> JsonObject:
-    created_at = format_timestamp_ms(user.created_at_ms)
-    return {"id": user.id, "email": user.email, "name": user.name, "status": user.status, "created_at": created_at}
-
-
-def _name_author(place: Place) -> Author:
-    return Author(actor=ACTOR, at_ms=place.now_ms, keyring=place.installation.keyring)
 
 
 @app.command()
@@ -63,7 +54,7 @@ def create(
     """Make a person, and print a link that lets the person in: once, within a day."""
     frame = frame_of(ctx)
     with open_place(frame) as place:
-        now_ms, author = place.now_ms, _name_author(place)
+        now_ms, author = place.now_ms, place.author
 
         async def make(session: AsyncSession) -> tuple[User, str]:
             person = NewPerson(email, name or email.partition("@")[0])
@@ -75,7 +66,7 @@ def create(
             return describe_user(row), token
 
         user, token = place.write(make)
-        link = make_link_url(place.installation.settings, token, LinkPurpose.SIGN_IN)
+        link = _make_address(place, token)
     frame.output.say(f"{user.email} is made. This link signs in, once, within 24 hours:")
     _print_link(ctx, user, link)
 
@@ -87,18 +78,11 @@ def list_(ctx: typer.Context) -> None:
     with open_place(frame) as place:
 
         async def read(session: AsyncSession) -> list[User]:
-            rows = await list_users(session, UserFilter(sort="email", limit=_PAGE))
-            found = list(rows)
-            while len(rows) > _PAGE:
-                found.pop()
-                last = found[-1]
-                rows = await list_users(session, UserFilter(sort="email", limit=_PAGE, after=[last.email_key, last.id]))
-                found.extend(rows)
-            return [describe_user(row) for row in found]
+            return [describe_user(row) for row in await read_all(USERS, partial(list_users, session), sort="email")]
 
         users = place.read(read)
     frame.output.write_rows(
-        map(_describe, users), COLUMNS, empty="There is nobody; `flowforge users create EMAIL --role owner` makes the first."
+        map(describe, users), COLUMNS, empty="There is nobody; `flowforge users create EMAIL --role owner` makes the first."
     )
 
 
@@ -107,7 +91,7 @@ def link(ctx: typer.Context, email: EmailIn) -> None:
     """Print a link that lets a person in: once, within a day. Links that were made before are void."""
     frame = frame_of(ctx)
     with open_place(frame) as place:
-        now_ms, author = place.now_ms, _name_author(place)
+        now_ms, author = place.now_ms, place.author
 
         async def make(session: AsyncSession) -> tuple[User, str]:
             row = await get_user(session, email, is_locked=True)
@@ -116,7 +100,7 @@ def link(ctx: typer.Context, email: EmailIn) -> None:
             return describe_user(row), token
 
         user, token = place.write(make)
-        address = make_link_url(place.installation.settings, token, LinkPurpose.SIGN_IN)
+        address = _make_address(place, token)
     if user.status == "disabled":
         frame.output.say(f"{user.email} is disabled; the link is good once `flowforge users enable {user.email}` was done.")
     _print_link(ctx, user, address)
@@ -127,7 +111,7 @@ def disable(ctx: typer.Context, email: EmailIn) -> None:
     """Let a person in no more; sessions, tokens and keys of the person are refused from now on."""
     frame = frame_of(ctx)
     with open_place(frame) as place:
-        now_ms, author = place.now_ms, _name_author(place)
+        now_ms, author = place.now_ms, place.author
 
         async def change(session: AsyncSession) -> User:
             row = await get_user(session, email, is_locked=True)
@@ -136,7 +120,7 @@ def disable(ctx: typer.Context, email: EmailIn) -> None:
             return describe_user(row)
 
         user = place.write(change)
-    frame.output.confirm(f"{user.email} is disabled.", _describe(user))
+    frame.output.confirm(f"{user.email} is disabled.", describe(user))
 
 
 @app.command()
@@ -144,7 +128,7 @@ def enable(ctx: typer.Context, email: EmailIn) -> None:
     """Let a person in again."""
     frame = frame_of(ctx)
     with open_place(frame) as place:
-        now_ms, author = place.now_ms, _name_author(place)
+        now_ms, author = place.now_ms, place.author
 
         async def change(session: AsyncSession) -> User:
             row = await get_user(session, email, is_locked=True)
@@ -153,12 +137,23 @@ def enable(ctx: typer.Context, email: EmailIn) -> None:
             return describe_user(row)
 
         user = place.write(change)
-    frame.output.confirm(f"{user.email} is enabled.", _describe(user))
+    frame.output.confirm(f"{user.email} is enabled.", describe(user))
+
+
+def _make_address(place: Place, token: str) -> str:
+    """On PUBLIC_URL; where that is not set, on this machine, at the port that a server of this folder has taken (`up --port 0`)."""
+    settings, running = place.installation.settings, find_address(place.installation.folder)
+    if running is not None:
+        settings = settings.model_copy(update={"port": urlsplit(running).port})
+    return make_link_url(settings, token, LinkPurpose.SIGN_IN)
 
 
 def _print_link(ctx: typer.Context, user: User, address: str) -> None:
     output = frame_of(ctx).output
     if output.is_json:
-        output.write_line(_describe(user) | {"link": address})
+        output.write_line(describe(user) | {"link": address})
     else:
         output.write_text(address)
+
+
+users_changing.register(app)

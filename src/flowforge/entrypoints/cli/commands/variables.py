@@ -3,6 +3,7 @@
 from typing import Annotated
 
 import typer
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from flowforge.entrypoints.cli.arguments import STDIN, read_bytes, read_loose
 from flowforge.entrypoints.cli.columns import field
@@ -11,7 +12,8 @@ from flowforge.entrypoints.cli.frame import frame_of
 from flowforge.entrypoints.cli.place import open_place
 from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.language.times import format_timestamp_ms
-from flowforge.vault.service import delete_variable, list_variables, set_variable
+from flowforge.vault.service import delete_variable, list_variables, read_variables, set_variable
+from flowforge.vault.telling import tell_variable_deleted, tell_variable_set
 from flowforge.vault.types import Variable
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="Variables of the workspace.")
@@ -52,11 +54,16 @@ def set_(
     frame = frame_of(ctx)
     text = read_stdin() if value == STDIN else value
     with open_place(frame) as place:
-        limits, now_ms = place.installation.settings.limits, place.now_ms
+        limits = place.installation.settings.limits
         parsed: JsonValue = text if is_text else read_loose(text, limits)
-        variable = place.write(
-            lambda session: set_variable(session, place.workspace_id, name, value=parsed, at_ms=now_ms, limits=limits)
-        )
+
+        async def change(session: AsyncSession) -> Variable:
+            had = await read_variables(session, place.workspace_id, [name])
+            made = await set_variable(session, place.workspace_id, name, value=parsed, at_ms=place.now_ms, limits=limits)
+            await tell_variable_set(session, place.author, place.workspace_id, name, had=had, value=made.value)
+            return made
+
+        variable = place.write(change)
     frame.output.confirm(f"The variable {name} is set (version {variable.version}).", _describe(variable))
 
 
@@ -72,5 +79,11 @@ def delete(ctx: typer.Context, name: Annotated[str, typer.Argument(help="The var
     """Remove a variable."""
     frame = frame_of(ctx)
     with open_place(frame) as place:
-        place.write(lambda session: delete_variable(session, place.workspace_id, name))
+
+        async def change(session: AsyncSession) -> None:
+            had = await read_variables(session, place.workspace_id, [name])
+            await delete_variable(session, place.workspace_id, name)
+            await tell_variable_deleted(session, place.author, place.workspace_id, name, had=had)
+
+        place.write(change)
     frame.output.confirm(f"The variable {name} is gone.", {"name": name, "set": False})

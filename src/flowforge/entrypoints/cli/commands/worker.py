@@ -20,6 +20,7 @@ from flowforge.engine.ports import RUN_QUEUE
 from flowforge.entrypoints.cli.carrying import SIGN_OFF_MS, stopping
 from flowforge.entrypoints.cli.failures import UsageError
 from flowforge.entrypoints.cli.frame import Frame, frame_of
+from flowforge.entrypoints.production import is_production, require_production
 from flowforge.entrypoints.publishing import open_relay
 from flowforge.entrypoints.roles import Role, open_role
 from flowforge.entrypoints.running import ClusterPart, open_engine
@@ -63,6 +64,8 @@ def worker(
     frame = frame_of(ctx)
     served = read_queues(queues)
     settings = frame.load_settings()
+    if is_production(settings, by_default=settings.database_url is not None):
+        require_production(settings, "worker", needs=())
     if settings.broker_url is not None:
         check_broker_url(settings.broker_url.get_secret_value())
     asyncio.run(_serve(frame, settings, served, name or f"{socket.gethostname()}-{os.getpid()}"[:_NAME_LENGTH], concurrency))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from flowforge.engine.ports import RUN_QUEUE
 from flowforge.engine.store import NewMail
@@ -25,6 +26,7 @@ from flowforge.entrypoints.cli.place import Place, open_place
 from flowforge.entrypoints.triggering import make_trigger_switch
 from flowforge.kit.errors import Detail
 from flowforge.runs.service import list_open_runs
+from flowforge.workflows.descriptions import describe_settings
 from flowforge.workflows.errors import DocumentInvalidError
 from flowforge.workflows.service import (
     WorkflowFilter,
@@ -42,7 +44,8 @@ from flowforge.workflows.service import (
     restore_workflow,
     write_documentation,
 )
-from flowforge.workflows.types import Published, WorkflowSummary
+from flowforge.workflows.telling import tell_change_as, tell_published, tell_pushed
+from flowforge.workflows.types import Published, Pushed, Source, WorkflowSummary
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="Drafts, versions, publishing, export.")
 
@@ -102,25 +105,23 @@ def push(
     frame = frame_of(ctx)
     sources = [(file, read_source(file)) for file in files]
     with open_place(frame) as place:
-        check = place.installation.check_source
         for file, source in sources:
-            pushed = place.write(
-                partial(
-                    push_draft,
-                    actor=ACTOR,
-                    workspace_id=place.workspace_id,
-                    source=source,
-                    check=check,
-                    at_ms=place.now_ms,
-                    allow_faults=allow_faults,
-                )
-            )
+            pushed = place.write(partial(_push, place=place, source=source, allow_faults=allow_faults))
             name = pushed.workflow.name
             did = "created" if pushed.is_new else "updated" if pushed.is_changed else "unchanged"
             frame.output.confirm(f"{file}: draft of {name} {did}.", describe_pushed(file, pushed))
             _say_details(frame, file, [*pushed.faults, *pushed.warnings])
             if is_published and pushed.workflow.has_draft:
                 _tell_published(frame, _publish_draft(place, name, note))
+
+
+async def _push(session: AsyncSession, place: Place, source: Source, *, allow_faults: bool) -> Pushed:
+    check = place.installation.check_source
+    pushed = await push_draft(
+        session, ACTOR, place.workspace_id, source, check=check, at_ms=place.now_ms, allow_faults=allow_faults
+    )
+    await tell_pushed(session, place.author, pushed)
+    return pushed
 
 
 @app.command("publish")
@@ -139,17 +140,7 @@ def publish_(
         if version is None:
             published = _publish_draft(place, subject, note)
         else:
-            published = place.write(
-                lambda session: publish_again(
-                    session,
-                    ACTOR,
-                    place.workspace_id,
-                    subject,
-                    version,
-                    at_ms=place.now_ms,
-                    switch=make_trigger_switch(place.installation),
-                )
-            )
+            published = place.write(partial(_publish_again, place=place, subject=subject, version=version))
     _tell_published(frame, published)
 
 
@@ -158,11 +149,24 @@ def _publish_draft(place: Place, subject: str, note: str) -> Published:
     publication = place.read(lambda session: prepare_publication(session, place.workspace_id, subject, check=check))
     place.installation.store.define(publication.digest, publication.definition)
     on_published = make_trigger_switch(place.installation).on_published
-    return place.write(
-        lambda session: publish(
+
+    async def change(session: AsyncSession) -> Published:
+        before = await get_workflow(session, place.workspace_id, publication.workflow_id)
+        published = await publish(
             session, ACTOR, place.workspace_id, publication, note=note, at_ms=place.now_ms, on_published=on_published
         )
-    )
+        await tell_published(session, place.author, before, published)
+        return published
+
+    return place.write(change)
+
+
+async def _publish_again(session: AsyncSession, place: Place, subject: str, version: int) -> Published:
+    before = await get_workflow(session, place.workspace_id, subject)
+    switch = make_trigger_switch(place.installation)
+    published = await publish_again(session, ACTOR, place.workspace_id, before.id, version, at_ms=place.now_ms, switch=switch)
+    await tell_published(session, place.author, before, published)
+    return published
 
 
 def _tell_published(frame: Frame, published: Published) -> None:
@@ -305,16 +309,17 @@ def deprecate(ctx: typer.Context, subject: Subject) -> None:
     """Take no new runs; open ones go on. Publishing brings it back."""
     frame = frame_of(ctx)
     with open_place(frame) as place:
-        workflow = place.write(
-            lambda session: deprecate_workflow(
-                session,
-                ACTOR,
-                place.workspace_id,
-                subject,
-                at_ms=place.now_ms,
-                switch=make_trigger_switch(place.installation),
-            )
-        )
+        switch = make_trigger_switch(place.installation)
+
+        async def change(session: AsyncSession) -> WorkflowSummary:
+            before = await get_workflow(session, place.workspace_id, subject)
+            after = await deprecate_workflow(session, ACTOR, place.workspace_id, before.id, at_ms=place.now_ms, switch=switch)
+            if before.deprecated_at_ms is None:
+                noted = describe_settings(before), describe_settings(after) | {"note": ""}
+                await tell_change_as(session, place.author, "deprecated", after, before=noted[0], after=noted[1])
+            return after
+
+        workflow = place.write(change)
     frame.output.confirm(f"{workflow.name} is deprecated.", describe_workflow(workflow))
 
 
@@ -330,8 +335,9 @@ def delete(
     with open_place(frame) as place:
         found = place.read(lambda session: get_workflow(session, place.workspace_id, subject))
         open_runs = place.read(lambda session: list_open_runs(session, place.workspace_id, workflow_id=found.id))
-        workflow = place.write(
-            lambda session: delete_workflow(
+
+        async def change(session: AsyncSession) -> WorkflowSummary:
+            deleted = await delete_workflow(
                 session,
                 ACTOR,
                 place.workspace_id,
@@ -341,7 +347,10 @@ def delete(
                 is_forced=is_forced,
                 switch=make_trigger_switch(place.installation),
             )
-        )
+            await tell_change_as(session, place.author, "deleted", deleted, before=describe_settings(found))
+            return deleted
+
+        workflow = place.write(change)
         reason = b'{"reason":"Its workflow was deleted."}'
         doorbell = place.installation.doorbell
         place.installation.store.deliver([NewMail(run.no, "cancel", reason, ACTOR) for run in open_runs])
@@ -356,14 +365,14 @@ def restore(ctx: typer.Context, subject: Subject) -> None:
     """Bring back a deleted workflow: by id, or the one of that name that was deleted last."""
     frame = frame_of(ctx)
     with open_place(frame) as place:
-        workflow = place.write(
-            lambda session: restore_workflow(
-                session,
-                ACTOR,
-                place.workspace_id,
-                subject,
-                at_ms=place.now_ms,
-                switch=make_trigger_switch(place.installation),
-            )
-        )
+        switch = make_trigger_switch(place.installation)
+
+        async def change(session: AsyncSession) -> WorkflowSummary:
+            before = await get_workflow(session, place.workspace_id, subject, include_deleted=True)
+            after = await restore_workflow(session, ACTOR, place.workspace_id, subject, at_ms=place.now_ms, switch=switch)
+            if before.deleted_at_ms is not None:
+                await tell_change_as(session, place.author, "restored", after, after=describe_settings(after))
+            return after
+
+        workflow = place.write(change)
     frame.output.confirm(f"{workflow.name} is back.", describe_workflow(workflow))

@@ -8,6 +8,7 @@ from flowforge.entrypoints.cli.codes import ExitCode
 from flowforge.entrypoints.cli.commands.audit import CHECKPOINT_COLUMNS, ROW_COLUMNS
 from flowforge.entrypoints.cli.failures import CommandFailedError, UsageError
 from flowforge.entrypoints.cli.remote.connection import Server
+from flowforge.entrypoints.cli.remote.paths import make_path
 from flowforge.kit.values import JsonObject
 
 
@@ -20,6 +21,10 @@ def list_(
         where.append(f"action:{'starts_with' if action.endswith('.') else 'eq'}:{action}")
     rows, _ = server.list_some("/audit", {"where": where}, limit=limit)
     server.output.write_rows(rows, ROW_COLUMNS, empty="Nothing was done yet.")
+
+
+def show(server: Server, no: int) -> None:
+    server.output.write_object(server.get(make_path("audit", str(no))))
 
 
 def checkpoints(server: Server, *, limit: int) -> None:

@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
-from flowforge.entrypoints.cli.carrying import exit_code_of_status
-from flowforge.entrypoints.cli.codes import ExitCode
+from flowforge.entrypoints.cli.codes import ExitCode, exit_code_of_status
 from flowforge.entrypoints.cli.failures import CommandFailedError
 from flowforge.entrypoints.cli.remote.connection import Server
 from flowforge.entrypoints.cli.remote.paths import make_path

@@ -1,6 +1,6 @@
 """`flowforge dead-letters` on a server."""
 
-from typing import Final, cast
+from typing import Final
 
 from flowforge.entrypoints.cli.columns import field
 from flowforge.entrypoints.cli.remote import looking
@@ -43,4 +43,4 @@ def discard(server: Server, letter_id: str) -> None:
 
 
 def _list(server: Server) -> list[JsonObject]:
-    return cast("list[JsonObject]", server.get("/system/dead-letters")["data"])
+    return server.list_rows("/system/dead-letters")

@@ -1,4 +1,4 @@
-"""`flowforge runs list, show, watch, events, logs, why, effects, export` on a server."""
+"""`flowforge runs list, show, watch, events, logs, why, effects, tree, diagnose, export` on a server."""
 
 import json
 import time
@@ -7,8 +7,14 @@ from typing import Final, cast
 
 from flowforge.entrypoints.cli.arguments import read_pairs, read_time_ms, write_file
 from flowforge.entrypoints.cli.columns import show_value
-from flowforge.entrypoints.cli.commands.run_columns import EFFECTS_COLUMNS, EVENTS_COLUMNS, LIST_COLUMNS, LOGS_COLUMNS
-from flowforge.entrypoints.cli.commands.runs import SHOWN, ListOptions, read_statuses
+from flowforge.entrypoints.cli.commands.run_columns import (
+    EFFECTS_COLUMNS,
+    EVENTS_COLUMNS,
+    LIST_COLUMNS,
+    LOGS_COLUMNS,
+    TREE_COLUMNS,
+)
+from flowforge.entrypoints.cli.commands.runs import SHOWN, TREE_MAX, ListOptions, print_diagnosis, read_statuses
 from flowforge.entrypoints.cli.options import with_options
 from flowforge.entrypoints.cli.remote.connection import Server
 from flowforge.entrypoints.cli.remote.following import (
@@ -126,6 +132,17 @@ def why(server: Server, run_id: str) -> None:
 def effects(server: Server, run_id: str) -> None:
     rows = server.list_rows(make_path("runs", run_id, "effects"))
     server.output.write_rows(rows, EFFECTS_COLUMNS, empty="The run has touched nothing outside.")
+
+
+def tree(server: Server, run_id: str) -> None:
+    rows, cursor = server.list_some(make_path("runs", run_id, "tree"), limit=TREE_MAX)
+    server.output.write_rows(rows, TREE_COLUMNS)
+    if cursor is not None:
+        server.output.say(f"There are more than {TREE_MAX}; `flowforge runs list` finds every one.")
+
+
+def diagnose(server: Server, run_id: str) -> None:
+    print_diagnosis(server.output, server.get(make_path("runs", run_id, "diagnose")))
 
 
 def export(server: Server, run_id: str, *, file: str | None) -> None:

@@ -8,13 +8,13 @@ from typing import cast
 
 from flowforge.entrypoints.cli.arguments import read_bytes, read_json, read_pairs, set_paths, set_value, write_file
 from flowforge.entrypoints.cli.codes import ExitCode
-from flowforge.entrypoints.cli.commands.operations import COLUMNS, print_reference
+from flowforge.entrypoints.cli.commands.operations import COLUMNS, print_reference, print_verdict
 from flowforge.entrypoints.cli.failures import CommandFailedError, UsageError, describe_error, find_request_id, format_error
 from flowforge.entrypoints.cli.remote.connection import Server
 from flowforge.entrypoints.cli.remote.paths import make_path
 from flowforge.kit.errors import FlowForgeError, ValidationError
 from flowforge.kit.objects import parse_file
-from flowforge.kit.values import JsonValue
+from flowforge.kit.values import JsonObject, JsonValue
 
 _FAILED = frozenset({"OPERATION_FAILED", "DEPENDENCY_FAILED"})
 
@@ -53,6 +53,12 @@ def call(server: Server, name: str, *, input_: str, set_: list[str] | None, file
     server.output.write_text(json.dumps(result, ensure_ascii=False, indent=None if server.output.is_json else 2))
     if save:
         _save_file(server, result, save)
+
+
+def test(server: Server, name: str, *, input_: str, set_: list[str] | None) -> None:
+    parameters = set_paths(read_json(input_, server.limits, "--input"), set_ or [], server.limits)
+    told = cast("JsonObject", server.ask("POST", make_path("operations", name, "test"), parameters))
+    print_verdict(server.output, cast("list[JsonObject]", told["errors"]))
 
 
 def _store_file(server: Server, source: str) -> JsonValue:

@@ -3,6 +3,7 @@
 from typing import cast
 
 from flowforge.entrypoints.cli.commands import keys, users
+from flowforge.entrypoints.cli.commands.users_changing import SESSION_COLUMNS
 from flowforge.entrypoints.cli.failures import UsageError
 from flowforge.entrypoints.cli.remote.connection import Server
 from flowforge.entrypoints.cli.remote.paths import make_path
@@ -40,7 +41,7 @@ def list_user(server: Server) -> None:
 
 
 def link_user(server: Server, email: str) -> None:
-    user = _find_user(server, email)
+    user = find_user(server, email)
     if user["status"] == "disabled":
         server.output.say(
             f"{user['email']} is disabled; the link is good once `flowforge users enable {user['email']}` was done."
@@ -49,22 +50,51 @@ def link_user(server: Server, email: str) -> None:
 
 
 def disable_user(server: Server, email: str) -> None:
-    user = cast("JsonObject", server.ask("POST", make_path("users", str(_find_user(server, email)["id"]), "disable")))
+    user = cast("JsonObject", server.ask("POST", make_path("users", str(find_user(server, email)["id"]), "disable")))
     server.output.confirm(f"{user['email']} is disabled.", _describe_user(user))
 
 
 def enable_user(server: Server, email: str) -> None:
-    user = cast("JsonObject", server.ask("POST", make_path("users", str(_find_user(server, email)["id"]), "enable")))
+    user = cast("JsonObject", server.ask("POST", make_path("users", str(find_user(server, email)["id"]), "enable")))
     server.output.confirm(f"{user['email']} is enabled.", _describe_user(user))
 
 
-def _find_user(server: Server, text: str) -> JsonObject:
+def find_user(server: Server, text: str, *, include_deleted: bool = False) -> JsonObject:
+    """A person by id or email. Raises NotFoundError."""
     if text.startswith("usr_"):
         return server.get(make_path("users", text))
-    found = server.list_rows("/users", {"where": [f"email:eq:{text}"]})
+    found = server.list_rows("/users", {"where": [f"email:eq:{text}"], "include_deleted": include_deleted})
     if not found:
         raise NotFoundError(f"There is no user {text}; `flowforge users list` shows those that there are.")
     return found[0]
+
+
+def show_user(server: Server, email: str) -> None:
+    server.output.write_object(_describe_user(find_user(server, email)))
+
+
+def delete_user(server: Server, email: str, *, is_permanent: bool) -> None:
+    user = find_user(server, email)
+    server.ask("DELETE", make_path("users", str(user["id"])), query={"permanent": is_permanent})
+    word = "erased" if is_permanent else "deleted"
+    server.output.confirm(f"{user['email']} is {word}.", {"id": user["id"], "status": word})
+
+
+def restore_user(server: Server, email: str) -> None:
+    found = find_user(server, email, include_deleted=True)
+    user = cast("JsonObject", server.ask("POST", make_path("users", str(found["id"]), "restore")))
+    server.output.confirm(f"{user['email']} is back.", _describe_user(user))
+
+
+def sign_out_user(server: Server, email: str) -> None:
+    user = find_user(server, email)
+    server.ask("DELETE", make_path("users", str(user["id"]), "sessions"))
+    server.output.confirm(f"{user['email']} is signed out everywhere.", _describe_user(user))
+
+
+def sessions_user(server: Server, email: str) -> None:
+    rows = server.list_rows(make_path("users", str(find_user(server, email)["id"]), "sessions"))
+    server.output.write_rows(rows, SESSION_COLUMNS, empty="Nowhere.")
 
 
 def _make_link(server: Server, user: JsonObject) -> str:
@@ -104,9 +134,29 @@ def list_key(server: Server) -> None:
     server.output.write_rows(rows, keys.COLUMNS, empty="There is no key; `flowforge keys create NAME` makes one.")
 
 
-def revoke_key(server: Server, key: str) -> None:
+def show_key(server: Server, key: str) -> None:
+    server.output.write_object(_describe_key(_find_key(server, key)))
+
+
+def rename_key(server: Server, key: str, name: str) -> None:
+    found = _find_key(server, key)
+    renamed = cast("JsonObject", server.ask("PATCH", make_path("keys", str(found["id"])), {"name": name}))
+    server.output.confirm(f"The key {renamed['prefix']} is called {name}.", _describe_key(renamed))
+
+
+def usage_key(server: Server, key: str) -> None:
+    rows = server.list_rows(make_path("keys", str(_find_key(server, key)["id"]), "usage"))
+    server.output.write_rows(rows, keys.USAGE_COLUMNS, empty="It was not used in the last 90 days.")
+
+
+def _find_key(server: Server, key: str) -> JsonObject:
     found = next((row for row in server.list_rows("/keys") if key in (row["id"], row["prefix"])), None)
     if found is None:
         raise NotFoundError(f"There is no key {key}; `flowforge keys list` shows those that there are.")
+    return found
+
+
+def revoke_key(server: Server, key: str) -> None:
+    found = _find_key(server, key)
     server.ask("DELETE", make_path("keys", str(found["id"])))
     server.output.confirm(f"The key {found['prefix']} is revoked.", _describe_key(found) | {"state": "revoked"})

@@ -1,7 +1,5 @@
 """`flowforge queues` and `flowforge workers` on a server."""
 
-from typing import cast
-
 from flowforge.cluster.queues import ALIVE
 from flowforge.entrypoints.cli.commands import queues as local_queues
 from flowforge.entrypoints.cli.commands import workers as local_workers
@@ -42,7 +40,7 @@ def _describe_worker(line: JsonObject) -> JsonObject:
 
 
 def _list(server: Server, path: str, *, is_all: bool = False) -> list[JsonObject]:
-    return cast("list[JsonObject]", server.get(path, {"dead": True} if is_all else None)["data"])
+    return server.list_rows(path, {"dead": True} if is_all else None)
 
 
 def _names(queues: JsonValue) -> list[str]:

@@ -1,6 +1,9 @@
-"""`flowforge runs cancel, pause, resume, retry, skip, resolve, signal, edit` on a server."""
+"""`flowforge runs cancel, pause, resume, retry, skip, resolve, signal, edit, change` on a server."""
+
+from typing import cast
 
 from flowforge.entrypoints.cli.arguments import read_json, set_paths
+from flowforge.entrypoints.cli.commands.runs_steering import read_change
 from flowforge.entrypoints.cli.failures import UsageError
 from flowforge.entrypoints.cli.remote.connection import Server
 from flowforge.entrypoints.cli.remote.paths import make_path
@@ -56,6 +59,11 @@ def edit(server: Server, run_id: str, *, input_: str | None, set_: list[str] | N
     patch = _make_patch(before, corrected)
     server.ask("PATCH", make_path("runs", run_id, "input"), patch)
     _tell(server, run_id, "edit", f"{run_id} has the corrected input")
+
+
+def change(server: Server, run_id: str, *, labels: list[str] | None, subject: str | None, priority: int | None) -> None:
+    after = cast("JsonObject", server.ask("PATCH", make_path("runs", run_id), read_change(labels, subject, priority)))
+    server.output.confirm(f"{after['id']} is changed.", after)
 
 
 def _make_patch(before: JsonValue, after: JsonValue) -> JsonValue:

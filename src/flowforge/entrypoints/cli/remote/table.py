@@ -16,28 +16,41 @@ _PACKAGE: Final = "flowforge.entrypoints.cli.remote"
 REMOTE: Final[Mapping[str, str]] = {
     "run": "starting.run",
     "validate": "documents.validate",
-    **{f"runs {name}": f"looking.{name}" for name in ("list", "show", "watch", "events", "logs", "why", "effects", "export")},
     **{
-        f"runs {name}": f"steering.{name}" for name in ("cancel", "pause", "resume", "retry", "skip", "resolve", "signal", "edit")
+        f"runs {name}": f"looking.{name}"
+        for name in ("list", "show", "watch", "events", "logs", "why", "effects", "tree", "diagnose", "export")
+    },
+    **{
+        f"runs {name}": f"steering.{name}"
+        for name in ("cancel", "pause", "resume", "retry", "skip", "resolve", "signal", "edit", "change")
     },
     **{
         f"workflows {name}": f"workflows.{name}"
         for name in ("list", "show", "publish", "versions", "diff", "docs", "export", "deprecate", "delete", "restore")
     },
     "workflows push": "documents.push",
-    **{f"operations {name}": f"operations.{name}" for name in ("list", "show", "schema", "call")},
+    **{f"operations {name}": f"operations.{name}" for name in ("list", "show", "schema", "call", "test")},
     **{f"secrets {name}": f"vault.{name}_secret" for name in ("list", "set", "delete")},
     **{f"variables {name}": f"vault.{name}_variable" for name in ("list", "set", "delete")},
+    "keyring rotate": "vault.rotate",
     "queues": "staff.queues",
     "workers": "staff.workers",
     **{f"dead-letters {name}": f"letters.{name}" for name in ("list", "show", "redrive", "discard")},
     **{
         f"triggers {name}": f"triggers.{name}"
-        for name in ("list", "types", "show", "pause", "resume", "requests", "events", "discard")
+        for name in ("list", "types", "show", "pause", "resume", "requests", "events", "discard", "stats", "fire", "test", "run")
     },
-    **{f"keys {name}": f"people.{name}_key" for name in ("create", "list", "revoke")},
-    **{f"users {name}": f"people.{name}_user" for name in ("create", "list", "link", "disable", "enable")},
-    **{f"audit {name}": f"audit.{name}" for name in ("list", "checkpoints", "export", "verify")},
+    **{f"triggers {name}": f"triggers.{name}" for name in ("create", "change", "delete")},
+    **{f"keys {name}": f"people.{name}_key" for name in ("create", "list", "revoke", "show", "rename", "usage")},
+    **{
+        f"users {name}": f"people.{name}_user"
+        for name in ("create", "list", "link", "disable", "enable", "show", "delete", "restore", "sessions")
+    },
+    "users sign-out": "people.sign_out_user",
+    "access explain": "rights.explain_access",
+    "access who-can": "rights.find_who_can_access",
+    **{f"roles {name}": f"rights.{name}_role" for name in ("list", "show", "given", "give", "take")},
+    **{f"audit {name}": f"audit.{name}" for name in ("list", "show", "checkpoints", "export", "verify")},
 }
 """By the words of the command; a function by its module and its name, where a name of Python has a `_` behind it."""
 

@@ -1,9 +1,9 @@
-"""`flowforge secrets` and `flowforge variables` on a server."""
+"""`flowforge secrets`, `flowforge variables` and `flowforge keyring` on a server."""
 
 from typing import cast
 
 from flowforge.entrypoints.cli.arguments import STDIN, read_loose, read_secret_text
-from flowforge.entrypoints.cli.commands import secrets, variables
+from flowforge.entrypoints.cli.commands import keyring, secrets, variables
 from flowforge.entrypoints.cli.remote.connection import Server
 from flowforge.entrypoints.cli.remote.paths import make_path
 from flowforge.kit.values import JsonObject, JsonValue
@@ -40,3 +40,8 @@ def set_variable(server: Server, name: str, value: str, *, is_text: bool) -> Non
 def delete_variable(server: Server, name: str) -> None:
     server.ask("DELETE", make_path("variables", name))
     server.output.confirm(f"The variable {name} is gone.", {"name": name, "set": False})
+
+
+def rotate(server: Server) -> None:
+    """The server's settings say which key is the current one; here what another has sealed is sealed with it."""
+    keyring.tell_done(server.output, cast("JsonObject", server.ask("POST", "/keyring/reencrypt")))

@@ -10,8 +10,8 @@ from flowforge.engine.tables import outbox
 from flowforge.kit.border import decode, encode
 from flowforge.kit.ids import make_uuid
 from flowforge.kit.values import JsonObject, JsonValue
-from flowforge.runs.batches import Batch, BatchStatus
-from flowforge.runs.models import BatchRow
+from flowforge.web.batches.models import BatchRow
+from flowforge.web.batches.types import Batch, BatchStatus
 
 KEPT_MS: Final = 30 * 86_400_000
 
@@ -91,6 +91,9 @@ async def save_progress(session: AsyncSession, batch: Batch, holder: str, now_ms
         updated_at=now_ms,
         finished_at=batch.finished_at_ms,
     )
+    if is_over:
+        # Nobody asks for it any more, and it may be large.
+        statement = statement.values(request="{}")
     if await _change(session, statement) == 0:
         return False
     await _tell(session, batch, now_ms)

@@ -11,7 +11,6 @@ from typing import Final, Protocol
 
 from flowforge.kit.values import JsonObject, JsonValue
 from flowforge.language.times import format_timestamp_ms
-from flowforge.runs.times import format_optional_time
 from flowforge.web.calls import Parts
 
 HELD_MS: Final = 30_000
@@ -108,5 +107,5 @@ def describe_batch(batch: Batch) -> JsonObject:
         "result": None if batch.finished_at_ms is None else batch.result,
         "error": batch.error,
         "created_at": format_timestamp_ms(batch.created_at_ms),
-        "finished_at": format_optional_time(batch.finished_at_ms),
+        "finished_at": None if batch.finished_at_ms is None else format_timestamp_ms(batch.finished_at_ms),
     }

@@ -1,0 +1,1 @@
+"""Long work with progress: what cannot be done while its caller waits goes on by itself."""

@@ -24,6 +24,8 @@ _MIB: Final = 2**20
 _STARTS_AT_ONCE: Final = 200
 _W5_START_ALLOWANCE_MS: Final = 2
 """Per sleeper, in milliseconds: all must be asleep before the first one is due."""
+_W5_ALLOWANCES_MS: Final = (3_000, 12_000, 48_000)
+"""On top of that, one after another where it was not enough."""
 
 
 async def measure_s(work: Awaitable[object]) -> float:
@@ -69,12 +71,16 @@ async def measure_sleepers(engine: EngineUnderTest, sleepers: int) -> tuple[floa
     await _start_sleepers(engine, workflow["digest"], min(200, sleepers), 0)  # what grows once is not a sleeper's
     gc.collect()
     before_bytes = resident_bytes(os.getpid())
-    due_ms = SystemClock().now_ms() + 3_000 + sleepers * _W5_START_ALLOWANCE_MS
-    run_nos = await _start_sleepers(engine, workflow["digest"], sleepers, due_ms)
-    await asyncio.sleep(1.0)
-    gc.collect()
-    kib = max(0, resident_bytes(os.getpid()) - before_bytes) / 1024 / sleepers
-    if SystemClock().now_ms() >= due_ms:
+    for allowance_ms in _W5_ALLOWANCES_MS:
+        due_ms = SystemClock().now_ms() + allowance_ms + sleepers * _W5_START_ALLOWANCE_MS
+        run_nos = await _start_sleepers(engine, workflow["digest"], sleepers, due_ms)
+        await asyncio.sleep(1.0)
+        gc.collect()
+        kib = max(0, resident_bytes(os.getpid()) - before_bytes) / 1024 / sleepers
+        if SystemClock().now_ms() < due_ms:
+            break
+        await engine.finish_all(run_nos)
+    else:
         raise SystemExit("W5: the sleepers were not asleep before they were due; the machine is too slow for this bench.")
     await asyncio.sleep((due_ms - SystemClock().now_ms()) / 1_000)
     return kib, await measure_s(engine.finish_all(run_nos))

@@ -3,15 +3,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from tests.support.databases import Kind
 from tests.support.sessions import KINDS, open_database_sessions
 
-from flowforge.engine.tables import journal, queue, run_labels, runs, step_logs
+from flowforge.engine.store import NewEvent
+from flowforge.engine.tables import events, journal, queue, run_labels, runs, step_logs
+from flowforge.kit.database.session import read_time_ms
 from flowforge.kit.errors import InvariantError
 from flowforge.kit.ids import DEFAULT_WORKSPACE_ID as WORKSPACE
 from flowforge.runs.errors import RunNotFoundError
+from flowforge.runs.repository import insert_event
 from flowforge.runs.service import (
     RunFilter,
     find_queue_row,
@@ -198,6 +201,19 @@ async def test_queue_row_says_what_the_run_waits_for(session: AsyncSession):
     found = await find_queue_row(session, header)
     assert found is not None
     assert (found.cause, found.due_at_ms, found.why, found.since_ms) == ("due", 9, "{}", 3)
+
+
+async def test_event_has_no_earlier_time_than_the_server_had_when_it_came(session: AsyncSession):
+    async def store(at_ms: int) -> int:
+        number = await insert_event(session, WORKSPACE, NewEvent(WORKSPACE, "go", None, b"{}", "someone", at_ms))
+        stored = await session.scalar(select(events.c.at).where(events.c.no == number))
+        assert stored is not None
+        return stored
+
+    server_ms = await read_time_ms(session)
+
+    assert await store(7) >= (server_ms or 7)
+    assert await store(9_000_000_000_000) == 9_000_000_000_000
 
 
 async def test_run_without_its_definition_is_told(session: AsyncSession):

@@ -22,6 +22,7 @@ from flowforge.engine.tables import (
     step_logs,
     waits,
 )
+from flowforge.kit.database.session import read_time_ms
 from flowforge.runs.searching import Mark, Search, find_numbers, match_all, set_aside
 from flowforge.runs.types import TERMINAL_STATUSES, RunHeader
 
@@ -178,9 +179,13 @@ async def count_runs(session: AsyncSession, workspace_id: str, search: Search) -
 
 
 async def insert_event(session: AsyncSession, workspace_id: str, event: NewEvent) -> int:
-    """Stores a named event, for the runs that wait for it; its number. Who commits has it delivered (`RunGround.deliver_event`)."""
+    """Stores a named event, for the runs that wait for it; its number. Who commits has it delivered (`RunGround.deliver_event`).
+
+    Its time is the database's own: that of another process, told from below, may be before the start of a run that it comes after.
+    """
+    at_ms = max(event.at, await read_time_ms(session) or 0)
     values = {"name": event.name, "correlation": event.correlation, "body": event.body.decode(), "sender": event.by}
-    made = await session.execute(insert(events).values(workspace_id=workspace_id, at=event.at, matched=0, **values))
+    made = await session.execute(insert(events).values(workspace_id=workspace_id, at=at_ms, matched=0, **values))
     return cast("tuple[int]", cast("CursorResult[Any]", made).inserted_primary_key)[0]
 
 

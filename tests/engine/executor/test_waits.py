@@ -1,6 +1,8 @@
 """Waits for times and for signals."""
 
 import asyncio
+import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import pytest
 from tests.support.documents import make_document
 from tests.support.lab import QUICK, WORKSPACE, Lab
 
-from flowforge.engine.store import NewEvent
+from flowforge.engine.store import NewEvent, Turn, TurnResult
 from flowforge.kit.border import encode
 from flowforge.kit.values import JsonValue
 from flowforge.language.times import format_timestamp_ms
@@ -130,6 +132,39 @@ async def test_f72_named_event_before_and_after_the_wait_is_consumed_once(lab: L
     gate.set()
 
     assert (await lab.finish(started)).output == [8, "expired"]
+
+
+async def test_f72_named_event_is_found_though_the_run_turns_again_before_its_wait_is_durable(tmp_path: Path):
+    lab = Lab(tmp_path, replace(QUICK, commits_inline=False))
+    may_commit, is_held, commit = threading.Event(), threading.Event(), lab.store.commit
+    may_commit.set()
+
+    def commit_when_told(turns: Sequence[Turn]) -> Sequence[TurnResult]:
+        if not may_commit.is_set():
+            is_held.set()
+            assert may_commit.wait(10)
+        return commit(turns)
+
+    setattr(lab.store, "commit", commit_when_told)  # noqa: B010 (a store is a protocol)
+    await lab.engine.open()
+    gate = lab.book.gate("a")
+    started = await lab.start(make_document("- {id: a, uses: test.record, with: {name: a}}\n" + ASK, OUT))
+    await lab.until(lambda: lab.book.names() == ["a"])
+    lab.store.publish(NewEvent(WORKSPACE, "go", None, encode({"name": "go", "payload": 8}), "someone", lab.clock.now_ms()))
+    (live,) = lab.engine.lives.values()
+
+    may_commit.clear()
+    other = asyncio.create_task(lab.start(make_document(ASK)))
+    await lab.until(is_held.is_set)
+    gate.set()
+    await lab.until(lambda: bool(live.state.signal_waits))
+    lab.engine.wake(live)
+    await lab.until(lambda: not live.is_due)
+    may_commit.set()  # what the run has written goes in one transaction now
+
+    assert (await lab.finish(started)).output == ["received", 8]
+    await other
+    await lab.close()
 
 
 async def test_named_event_reaches_every_run_that_waits(lab: Lab):

@@ -126,8 +126,7 @@ class Loader:
             self._engine.wake(live)
 
     def look_back(self, live: LiveRun, work: LookBack) -> None:
-        """Named events that came before the wait was there become mail."""
-        live.looking += 1
+        """Named events that came before the wait was there become mail. The turn that asked for it counted it (`live.looking`)."""
         self._keep(self._look_back(live, WaitRow(work.key, work.name, work.correlation, work.since)))
 
     async def _look_back(self, live: LiveRun, wait: WaitRow) -> None:

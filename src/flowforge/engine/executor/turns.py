@@ -208,6 +208,8 @@ class TurnMaker:
                     dropped.append((work.key, work.attempt))
                 elif isinstance(work, LookBack):
                     waits.append(WaitRow(work.key, work.name, work.correlation, work.since))
+                    # From here on, not from the commit: a turn behind this one must not let the run go meanwhile.
+                    live.looking += 1
                 later.append(work)
         turn.children, turn.mails, turn.waits_added = children, mails, waits
         turn.jobs, turn.jobs_dropped = jobs, dropped
@@ -247,7 +249,7 @@ class TurnMaker:
         if live.flights or live.computing or live.looking or live.outcomes or live.is_blocked or state.aborting:
             return False
         for work in later:
-            if isinstance(work, Effect | Acquire | LookBack):
+            if isinstance(work, Effect | Acquire):
                 return False
         stands_still = state.is_paused or bool(state.parked)
         if (state.ready or state.unknown or state.slot_waits) and not stands_still:

@@ -27,7 +27,7 @@ SETUP: Final = (_SETTINGS, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITT
 """What every connection says first. READ COMMITTED, because gap locks would make writers wait for each other."""
 PATIENT: Final = "SET SESSION innodb_lock_wait_timeout=600, lock_wait_timeout=600 /*M!100300 , idle_transaction_timeout=0 */"
 """What a migration says after that."""
-_TIME: Final = "SELECT CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)"
+TIME_MS: Final = "SELECT CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)"
 _SAFETY: Final = "SELECT VERSION(), @@innodb_flush_log_at_trx_commit, @@log_bin, @@sync_binlog, @@innodb_doublewrite"
 _OLDEST_MARIADB: Final = (10, 6)
 _OLDEST_MYSQL: Final = (8, 0, 17)
@@ -85,7 +85,7 @@ def _set_up(connection: "Connection[Any]") -> None:
 
 def read_mysql_time_ms(connection: "Connection[Any]") -> int:
     """The server's time, in milliseconds since 1970."""
-    return _fetch(connection, _TIME)[0]
+    return _fetch(connection, TIME_MS)[0]
 
 
 def verify_mysql_setup(connection: "Connection[Any]", url: DatabaseUrl) -> None:

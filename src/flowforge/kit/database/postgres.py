@@ -21,7 +21,7 @@ SETUP: Final = (
 """What every connection says first."""
 PATIENT: Final = "SET lock_timeout TO 0; SET statement_timeout TO 0; SET idle_in_transaction_session_timeout TO 0"
 """What a migration says after that."""
-_TIME: Final = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+TIME_MS: Final = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 _SAFETY: Final = (
     "SELECT current_setting('server_version_num')::int, current_setting('server_encoding'), current_setting('synchronous_commit'), "
     "current_setting('fsync'), current_setting('full_page_writes')"
@@ -73,7 +73,7 @@ def connect_postgres(url: DatabaseUrl) -> "Connection[tuple[Any, ...]]":
 
 def read_postgres_time_ms(connection: "Connection[tuple[Any, ...]]") -> int:
     """The server's time, in milliseconds since 1970."""
-    return cast("tuple[int]", connection.execute(_TIME).fetchone())[0]
+    return cast("tuple[int]", connection.execute(TIME_MS).fetchone())[0]
 
 
 def verify_postgres_setup(connection: "Connection[tuple[Any, ...]]", url: DatabaseUrl) -> None:

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from time import monotonic
 from typing import Any, Final
 
-from sqlalchemy import Connection, PoolProxiedConnection, event
+from sqlalchemy import Connection, PoolProxiedConnection, event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
@@ -33,6 +33,8 @@ _RECYCLE_S: Final = 1_800
 _IS_WRITER: Final = "flowforge_writer"
 _IS_COUNTED: Final = "flowforge_counted"
 _CALLERS: Final = frozenset({None, FaultKind.CONTENT, FaultKind.OURS})
+
+_TIME_MS: Final = {"postgresql": postgres.TIME_MS, "mysql": mysql.TIME_MS, "mariadb": mysql.TIME_MS}
 
 Sessions = async_sessionmaker[AsyncSession]
 
@@ -174,6 +176,12 @@ def _make_pool(url: DatabaseUrl, timeout_s: float) -> type[AsyncAdaptedQueuePool
                 raise refuse_busy(url, timeout_s) from error
 
     return Pool
+
+
+async def read_time_ms(session: AsyncSession) -> int | None:
+    """The server's time, in milliseconds since 1970; None where the database has no clock of its own (SQLite)."""
+    statement = _TIME_MS.get(session.get_bind().dialect.name)
+    return None if statement is None else await session.scalar(text(statement))
 
 
 def _make_explainer(url: DatabaseUrl) -> Any:

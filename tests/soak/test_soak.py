@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.soak.harness import SETS, run_soak
 
-SECONDS = float(os.environ.get("SOAK_SECONDS", "36")) / len(SETS)
+SECONDS = float(os.environ.get("SOAK_SECONDS", "50")) / len(SETS)
 
 
 @pytest.mark.first

@@ -122,6 +122,8 @@ def test_interrupted_call_ends_its_processes_and_says_so(cli: Cli):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A suite that a shell runs in the background ignores SIGINT, and what it starts would too.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 (it takes no lock)
     )
     assert process.stderr is not None
     first = process.stderr.readline()
